@@ -1,0 +1,182 @@
+package feeds
+
+import (
+	"errors"
+	"time"
+
+	"tickrelay/ring/md"
+)
+
+// A Venue knows one exchange's dialect and nothing else: it builds and reads
+// frames, states the integrity rule and maps symbols. It does no I/O, keeps no
+// state between calls and starts no goroutine, so one value serves any number
+// of feeds. One file implements it per exchange.
+type Venue interface {
+	// Spec returns the constant facts about the venue.
+	Spec() *Spec
+
+	// Subscribe appends the text frames that subscribe to subs, within the
+	// venue's limits per frame, to dst. id numbers the requests of a
+	// connection, starting at 1, and is advanced by the frames appended.
+	Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte
+	// Unsubscribe is the reverse of Subscribe.
+	Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte
+
+	// Decode reads one complete message into d, which the caller has Reset.
+	// Numbers keep the digits and the exponent of the wire. It allocates
+	// nothing in steady state, never writes to frame and keeps no reference
+	// to it. ErrUnsupported marks another dialect, any other error a frame that
+	// violates the venue's document; d is then undefined.
+	Decode(frame []byte, d *Decoded) error
+
+	// Sequence judges a decoded book event against what the book holds.
+	Sequence(b *BookState, ev *Event) Verdict
+
+	// Checksum returns the venue's checksum of a book, as it would be sent in
+	// Event.Checksum. Called only for events with HasChecksum.
+	Checksum(b *Book) int64
+
+	// SnapshotURL is the REST address of an instrument's book snapshot, below
+	// base, or "" where snapshots come in band.
+	SnapshotURL(base string, in *md.Instrument) string
+	// DecodeSnapshot reads the REST answer into d as one Event for in with
+	// Action Replace.
+	DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error
+
+	// CatalogueURLs are the REST addresses, below base, of the instrument lists.
+	CatalogueURLs(base string) []string
+	// DecodeCatalogue calls each for every instrument of one list that trades.
+	DecodeCatalogue(body []byte, each func(md.Instrument)) error
+
+	// Native gives the venue's name of a symbol where no catalogue is at hand,
+	// Symbol the reverse with the instrument's kind; false where no rule exists.
+	// class is what Decode found beside the name (Bitget's instType), else "".
+	Native(symbol string) (string, bool)
+	Symbol(native, class string) (symbol string, kind md.InstrumentKind, ok bool)
+}
+
+// Spec holds the constant facts about a venue.
+type Spec struct {
+	Name  string   // as in topics and configuration
+	Venue md.Venue // its number
+	Doc   string   // where the protocol is documented
+
+	URL  string // default WebSocket address
+	REST string // default REST base, "" if unused
+
+	Channels []ChannelSpec
+
+	// Exponents of prices and sizes where no catalogue says better.
+	PriceExp, SizeExp int8
+
+	// Ping is the text frame that keeps the connection alive, sent every
+	// PingEvery; nil where protocol pings or nothing are wanted.
+	Ping      []byte
+	PingEvery time.Duration
+	// DeadAfter without any frame from the venue the connection is dead.
+	DeadAfter time.Duration
+	// MaxFrame is the largest message accepted, in bytes.
+	MaxFrame int
+	// SubsPerFrame and SubsPerConn bound subscriptions, 0 for no bound.
+	SubsPerFrame, SubsPerConn int
+	// SendEvery is the least time between frames that we send.
+	SendEvery time.Duration
+	// SnapshotEvery is the least time between REST snapshots (rate limit).
+	SnapshotEvery time.Duration
+}
+
+// ChannelSpec is one channel of a venue.
+type ChannelSpec struct {
+	Channel md.Channel
+	Native  string // the venue's name of the stream, for the docs
+	Rule    string // the integrity rule that is checked, for the docs; "" if none
+}
+
+// Sub is one subscription: an instrument's channel.
+type Sub struct {
+	Channel    md.Channel
+	Instrument *md.Instrument
+}
+
+// ErrUnsupported is returned by Decode for a frame in a dialect of the exchange
+// that this venue's page does not list.
+var ErrUnsupported = errors.New("unsupported dialect")
+
+// Control is what a frame says about the session rather than the market.
+type Control uint8
+
+// Control classes of a decoded frame.
+const (
+	ControlNone      Control = iota // market data, or nothing of interest
+	ControlAck                      // a request was accepted
+	ControlError                    // a request was refused; Decoded.Text says why
+	ControlPong                     // answer to Spec.Ping
+	ControlReply                    // Decoded.Text is to be sent back at once (application-level ping)
+	ControlReconnect                // the venue is about to close this connection
+	ControlNotice                   // Decoded.Text is worth a log line
+)
+
+// Action says how a book event's records relate to the book.
+type Action uint8
+
+// Actions of book events.
+const (
+	ActionUpdate  Action = iota // absolute sizes of some levels
+	ActionReplace               // the whole book
+)
+
+// Event is one decoded market event: the records Decoded.Recs[From:To], all of
+// one topic, in the order of the venue.
+type Event struct {
+	Channel md.Channel
+	Action  Action
+	// Native is the venue's instrument name, a slice of the frame; Class what
+	// else is needed to tell instruments apart.
+	Native []byte
+	Class  []byte
+	// From and To delimit the records in Decoded.Recs. Only Kind, Flags (IDHash),
+	// TsEvent, Price, Size, ID, Side, Level, the exponents and Count are set;
+	// the exponents are the wire's (minus the number of decimals), mantissas
+	// keep trailing zeros.
+	From, To int
+	// The venue's sequence numbers as its rule needs them; 0 where not sent,
+	// -1 where the venue says so.
+	SeqFirst, SeqLast, SeqPrev int64
+	Checksum                   int64
+	HasChecksum                bool
+	// Text is the full text of a trade id that did not fit 64 bits.
+	Text []byte
+}
+
+// Decoded receives what a frame holds. Its slices are reused from frame to
+// frame; growth stops once the largest frame was seen.
+type Decoded struct {
+	Events  []Event
+	Recs    []md.Record
+	Control Control
+	Text    []byte // a slice of the frame, or constant
+}
+
+// Reset empties d and keeps its memory.
+func (d *Decoded) Reset() {
+	d.Events, d.Recs = d.Events[:0], d.Recs[:0]
+	d.Control, d.Text = ControlNone, nil
+}
+
+// Verdict is the outcome of a sequence rule.
+type Verdict uint8
+
+// Verdicts on a book event.
+const (
+	VerdictApply  Verdict = iota // chains: apply
+	VerdictIgnore                // older than the book, or a keep-alive: count and drop
+	VerdictGap                   // does not chain: the book is broken
+	VerdictWait                  // cannot be judged before a REST snapshot: buffer
+)
+
+// BookState is what a venue's sequence rule may look at.
+type BookState struct {
+	Seq      int64 // SeqLast of the last event applied, 0 if none
+	FromREST bool  // the book was set by a REST snapshot and no live event was applied since
+	Empty    bool  // no snapshot yet: only ActionReplace can start the book
+}
