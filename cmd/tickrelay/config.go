@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"tickrelay/feeds"
+	"tickrelay/ring/md"
+)
+
+// fileConfig is the configuration file. The zero value of a key is its default.
+type fileConfig struct {
+	Relay     string       `yaml:"relay"`     // name of this relay; default "relay"
+	Listen    string       `yaml:"listen"`    // gateway's address; default 127.0.0.1:8080
+	Transport string       `yaml:"transport"` // kernel
+	Socket    string       `yaml:"socket"`    // control socket; default /run/tickrelay/<relay>.sock
+	Group     string       `yaml:"group"`     // group that may open the rings; default none
+	Feeds     []feedConfig `yaml:"feeds"`
+	Rings     []ringConfig `yaml:"rings"`
+}
+
+// feedConfig is one feed: one hot loop on one venue.
+type feedConfig struct {
+	Venue       string   `yaml:"venue"`
+	Name        string   `yaml:"name"` // default the venue's name
+	URL         string   `yaml:"url"`  // default the venue's
+	REST        string   `yaml:"rest"` // default the venue's; "none" for no REST
+	Instruments []string `yaml:"instruments"`
+	Channels    []string `yaml:"channels"` // default trades, book, bbo
+	Lines       int      `yaml:"lines"`    // connections; default 1
+	CPU         *int     `yaml:"cpu"`      // pin the hot loop; default not pinned
+	Poll        string   `yaml:"poll"`     // block (default) or busy
+	CA          string   `yaml:"ca"`       // PEM file of authorities trusted beside the system's
+	Cache       string   `yaml:"cache"`    // folder for the instrument catalogue
+}
+
+// ringConfig is a ring declared in the file, opened by path alone.
+type ringConfig struct {
+	Strategy string   `yaml:"strategy"`
+	Topics   []string `yaml:"topics"`
+	Capacity int      `yaml:"capacity"` // records; a power of two; default 65536
+}
+
+// Limits of ring capacities in records.
+const (
+	minRingCapacity     = 1 << 10
+	maxRingCapacity     = 1 << 26
+	defaultRingCapacity = 1 << 16
+)
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// loadConfig reads and validates file. Its error names every problem, one a
+// line, with file and line.
+func loadConfig(file string) (*fileConfig, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return parseConfig(file, data)
+}
+
+func parseConfig(file string, data []byte) (*fileConfig, error) {
+	c := &fileConfig{}
+	d := decodeYAML(file, data, c)
+	if len(d.problems) == 0 || len(d.lines) > 0 {
+		c.withDefaults()
+		c.validate(d)
+	}
+	return c, d.err()
+}
+
+func (c *fileConfig) withDefaults() {
+	if c.Relay == "" {
+		c.Relay = "relay"
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	if c.Transport == "" {
+		c.Transport = "kernel"
+	}
+	for i := range c.Feeds {
+		f := &c.Feeds[i]
+		if f.Name == "" {
+			f.Name = f.Venue
+		}
+		if f.Lines == 0 {
+			f.Lines = 1
+		}
+		if f.Poll == "" {
+			f.Poll = "block"
+		}
+		if len(f.Channels) == 0 {
+			f.Channels = []string{"trades", "book", "bbo"}
+		}
+	}
+	for i := range c.Rings {
+		if c.Rings[i].Capacity == 0 {
+			c.Rings[i].Capacity = defaultRingCapacity
+		}
+	}
+}
+
+func (c *fileConfig) validate(d *yamlDecoder) {
+	if !nameRule.MatchString(c.Relay) {
+		d.at("relay", "%q: letters, digits, - and _ are allowed, 64 at most", c.Relay)
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		d.at("listen", "%q: want host:port, such as 127.0.0.1:8080", c.Listen)
+	}
+	if c.Transport != "kernel" {
+		d.at("transport", "%q is not in this build; kernel is", c.Transport)
+	}
+	if len(c.Feeds) == 0 {
+		d.at("feeds", "no feed is configured; add one with venue, instruments and channels")
+	}
+	names := map[string]bool{}
+	served := map[string]string{}
+	for i := range c.Feeds {
+		path := fmt.Sprintf("feeds[%d]", i)
+		f := &c.Feeds[i]
+		f.validate(d, path)
+		if names[f.Name] {
+			d.at(path, "a second feed named %q; give one a name of its own", f.Name)
+		}
+		names[f.Name] = true
+		for _, in := range f.Instruments {
+			for _, ch := range f.Channels {
+				key := f.Venue + "." + ch + "." + in
+				if other, ok := served[key]; ok && other != path {
+					d.at(path, "%s is already served by %s; topics of feeds must not overlap", key, other)
+				}
+				served[key] = path
+			}
+		}
+	}
+	strategies := map[string]bool{}
+	for i := range c.Rings {
+		c.Rings[i].validate(d, fmt.Sprintf("rings[%d]", i), strategies)
+	}
+}
+
+func (f *feedConfig) validate(d *yamlDecoder, path string) {
+	v, ok := feeds.ByName(f.Venue)
+	if !ok {
+		var names []string
+		for _, v := range feeds.Venues() {
+			names = append(names, v.Spec().Name)
+		}
+		d.at(path+".venue", "unknown venue %q%s; known: %s", f.Venue, suggest(f.Venue, names), strings.Join(names, ", "))
+	}
+	if !nameRule.MatchString(f.Name) && ok {
+		d.at(path+".name", "%q: letters, digits, - and _ are allowed, 64 at most", f.Name)
+	}
+	checkURL(d, path+".url", f.URL, "ws", "wss")
+	if f.REST != "none" {
+		checkURL(d, path+".rest", f.REST, "http", "https")
+	}
+	if len(f.Instruments) == 0 {
+		d.at(path, "instruments is empty; name some, such as [BTC-USDT]")
+	}
+	for _, in := range f.Instruments {
+		if _, err := md.ParsePattern("v.c." + in); err != nil || strings.Contains(in, ".") {
+			d.at(path+".instruments", "%q is no symbol or pattern; want BASE-QUOTE such as BTC-USDT or *-USDT", in)
+		}
+	}
+	for _, name := range f.Channels {
+		ch, known := md.ParseChannel(name)
+		if !known {
+			d.at(path+".channels", "unknown channel %q%s", name, suggest(name, channelNames()))
+		} else if ok && !offers(v, ch) {
+			d.at(path+".channels", "%s has no channel %q", f.Venue, name)
+		}
+	}
+	if f.Lines != 1 {
+		d.at(path+".lines", "%d: this build keeps one connection a feed", f.Lines)
+	}
+	if f.Poll != "block" && f.Poll != "busy" {
+		d.at(path+".poll", "%q: want block or busy", f.Poll)
+	}
+	if f.CPU != nil && *f.CPU < 0 {
+		d.at(path+".cpu", "%d: want a processor number, 0 or more", *f.CPU)
+	}
+}
+
+func (r *ringConfig) validate(d *yamlDecoder, path string, seen map[string]bool) {
+	if !nameRule.MatchString(r.Strategy) {
+		d.at(path+".strategy", "%q: letters, digits, - and _ are allowed, 64 at most", r.Strategy)
+	}
+	if seen[r.Strategy] {
+		d.at(path+".strategy", "a second ring for %q; list all its topics in one", r.Strategy)
+	}
+	seen[r.Strategy] = true
+	if r.Capacity < minRingCapacity || r.Capacity > maxRingCapacity || r.Capacity&(r.Capacity-1) != 0 {
+		d.at(path+".capacity", "%d: want a power of two from %d to %d (records of 64 bytes)", r.Capacity, minRingCapacity, maxRingCapacity)
+	}
+	if len(r.Topics) == 0 {
+		d.at(path, `topics is empty; name some, such as ["binance.>"]`)
+	}
+	for _, t := range r.Topics {
+		if _, err := md.ParsePattern(t); err != nil {
+			d.at(path+".topics", "%v", err)
+		}
+	}
+}
+
+func checkURL(d *yamlDecoder, path, s string, schemes ...string) {
+	if s == "" {
+		return
+	}
+	u, err := url.Parse(s)
+	if err == nil && u.Host != "" {
+		for _, want := range schemes {
+			if u.Scheme == want {
+				return
+			}
+		}
+	}
+	d.at(path, "%q: want an address that starts with %s://", s, strings.Join(schemes, ":// or "))
+}
+
+func offers(v feeds.Venue, ch md.Channel) bool {
+	for _, c := range v.Spec().Channels {
+		if c.Channel == ch {
+			return true
+		}
+	}
+	return false
+}
+
+func channelNames() []string {
+	var names []string
+	for ch := md.ChannelTrades; ch < md.ChannelRaw; ch++ {
+		names = append(names, ch.String())
+	}
+	return names
+}
