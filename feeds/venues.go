@@ -1,0 +1,17 @@
+package feeds
+
+// Venues returns every venue that this build speaks, in the order of their
+// numbers. The values carry no state and may be shared by any number of feeds.
+func Venues() []Venue {
+	return []Venue{Binance{}, Bitget{}, OKX{}}
+}
+
+// ByName returns the venue called name in topics and configuration.
+func ByName(name string) (Venue, bool) {
+	for _, v := range Venues() {
+		if v.Spec().Name == name {
+			return v, true
+		}
+	}
+	return nil, false
+}
