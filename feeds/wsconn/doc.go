@@ -1,0 +1,2 @@
+// Package wsconn is a WebSocket client (RFC 6455) over a non-blocking stream.
+package wsconn
