@@ -1,0 +1,2 @@
+// Package ring is the shared-memory ring between a feed and its consumers.
+package ring
