@@ -30,6 +30,12 @@ const (
 	SignalTradeImbalance Signal = 3 // (bought − sold) / (bought + sold)
 )
 
+// Funding rates, in Level of a funding record.
+const (
+	FundingCurrent   uint8 = 1 // the rate that will be or was charged
+	FundingPredicted uint8 = 2 // the venue's estimate for a later interval
+)
+
 // SignalExp is the exponent of every signal's value.
 const SignalExp = -9
 
