@@ -66,7 +66,8 @@ func (r *Reader) Apply(rec *md.Record) {
 	}
 }
 
-// heartbeat starts afresh in a new epoch, whose numbers begin again.
+// heartbeat starts afresh in a new epoch, whose numbers begin again; that of
+// the topic tells its present number.
 func (r *Reader) heartbeat(rec *md.Record) {
 	ch := md.Channel(rec.Side)
 	if ch != md.ChannelBook && ch != md.ChannelAll {
@@ -76,8 +77,12 @@ func (r *Reader) heartbeat(rec *md.Record) {
 		r.Book.Clear()
 		*r = Reader{Book: r.Book, Epoch: rec.ID}
 	}
-	if ch == md.ChannelBook && r.State == Empty {
-		r.Seq = max(r.Seq, rec.Seq)
+	if ch != md.ChannelBook || rec.Seq <= r.Seq {
+		return
+	}
+	r.Seq = rec.Seq
+	if r.State == Live || r.State == Building {
+		r.fail(md.GapSequence) // the topic went on without us
 	}
 }
 
@@ -129,23 +134,37 @@ func (r *Reader) live(rec *md.Record) {
 	r.level(rec)
 }
 
-// level sets one level at the book's exponents; the first one decides them, a
-// later one that does not fit there moves the book if that is exact.
+// level sets one level, if it can be held.
 func (r *Reader) level(rec *md.Record) {
-	b := &r.Book
-	if rec.PriceExp != b.PriceExp || rec.SizeExp != b.SizeExp {
-		if b.Empty() {
-			b.PriceExp, b.SizeExp = rec.PriceExp, rec.SizeExp
-		} else if !b.Rescale(min(rec.PriceExp, b.PriceExp), min(rec.SizeExp, b.SizeExp)) {
-			r.fail(md.GapRange)
-			return
-		}
-	}
-	price, ok1 := md.Rescale(rec.Price, rec.PriceExp, b.PriceExp)
-	size, ok2 := md.Rescale(rec.Size, rec.SizeExp, b.SizeExp)
-	if !ok1 || !ok2 {
+	if rec.Price == md.Absent || rec.Size < 0 || !r.fit(rec) {
 		r.fail(md.GapRange)
 		return
 	}
+	b := &r.Book
+	price, _ := md.Rescale(rec.Price, rec.PriceExp, b.PriceExp)
+	size, _ := md.Rescale(rec.Size, rec.SizeExp, b.SizeExp)
 	b.Set(rec.Side, Level{Price: price, Size: size, Count: rec.Count})
+}
+
+// fit finds exponents that hold the book's levels and rec exactly. A producer
+// changes exponents only with a clear; this is for records from anywhere else.
+func (r *Reader) fit(rec *md.Record) bool {
+	b := &r.Book
+	if rec.PriceExp == b.PriceExp && rec.SizeExp == b.SizeExp {
+		return true
+	}
+	if b.Empty() {
+		b.PriceExp, b.SizeExp = rec.PriceExp, rec.SizeExp
+		return true
+	}
+	return r.fits(rec) ||
+		b.Rescale(min(rec.PriceExp, b.PriceExp), min(rec.SizeExp, b.SizeExp)) && r.fits(rec) ||
+		b.Rescale(rec.PriceExp, rec.SizeExp)
+}
+
+// fits reports whether rec is exact at the book's present exponents.
+func (r *Reader) fits(rec *md.Record) bool {
+	_, ok1 := md.Rescale(rec.Price, rec.PriceExp, r.Book.PriceExp)
+	_, ok2 := md.Rescale(rec.Size, rec.SizeExp, r.Book.SizeExp)
+	return ok1 && ok2
 }

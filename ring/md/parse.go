@@ -1,6 +1,10 @@
 package md
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
 
 // ParseDecimal reads a number as venues send it: optional sign, digits with at
 // most one point, optional decimal exponent ("61737.63000000", "-5", "1.1e-7").
@@ -8,7 +12,82 @@ import "math"
 // their removal makes the number fit. The result is exact, or the error is
 // ErrRange; ErrSyntax for anything else. It allocates nothing.
 func ParseDecimal(b []byte) (Decimal, error) {
+	if n := len(b); n >= 8 && n <= 16 {
+		lo := binary.LittleEndian.Uint64(b)
+		hi := binary.LittleEndian.Uint64(b[n-8:])
+		if d, ok := parseWords(lo, hi>>(8*uint(16-n)), uint(n)); ok {
+			return d, nil
+		}
+	} else if n >= 4 && n < 8 {
+		// The two reads overlap in bytes that are equal in both.
+		lo := uint64(binary.LittleEndian.Uint32(b))
+		lo |= uint64(binary.LittleEndian.Uint32(b[n-4:])) << (8 * uint(n-4))
+		if d, ok := parseWords(lo, 0, uint(n)); ok {
+			return d, nil
+		}
+	} else if n == 1 {
+		if c := b[0] - '0'; c <= 9 {
+			return Decimal{Mant: int64(c)}, nil
+		}
+	}
 	return parseAny(b)
+}
+
+const (
+	bytes01 = 0x0101010101010101
+	bytes06 = 0x0606060606060606
+	bytes80 = 0x8080808080808080
+	bytesF0 = 0xf0f0f0f0f0f0f0f0
+	bytes30 = 0x3030303030303030 // "00000000"
+	bytes2E = 0x2e2e2e2e2e2e2e2e // "........"
+)
+
+// parseWords reads the n ≤ 16 bytes of lo and then hi, first byte lowest, as
+// digits with at most one point: all bytes at once instead of one by one. False
+// for anything else, which parseAny then judges.
+func parseWords(lo, hi uint64, n uint) (Decimal, bool) {
+	// Find the point. The lowest bit set marks a true zero byte; what borrows
+	// may set lies above it.
+	decs := uint(0)
+	if x := lo ^ bytes2E; (x-bytes01)&^x&bytes80 != 0 {
+		at := uint(bits.TrailingZeros64((x-bytes01)&^x&bytes80)) &^ 7
+		below := uint64(1)<<at - 1
+		lo = lo&below | lo>>8&^below | hi<<56
+		hi >>= 8
+		n--
+		decs = n - at/8
+	} else if x := hi ^ bytes2E; (x-bytes01)&^x&bytes80 != 0 {
+		at := uint(bits.TrailingZeros64((x-bytes01)&^x&bytes80)) &^ 7
+		below := uint64(1)<<at - 1
+		hi = hi&below | hi>>8&^below
+		n--
+		decs = n - 8 - at/8
+	}
+	// Move the digits to the end of the 16 bytes and fill the front with zeros.
+	if free := 8 * (16 - n); free >= 64 {
+		hi = lo<<(free-64) | bytes30&(1<<(free-64)-1)
+		lo = bytes30
+	} else {
+		hi = hi<<free | lo>>(64-free)
+		lo = lo<<free | bytes30&(1<<free-1)
+	}
+	if notDigits(lo)|notDigits(hi) != 0 {
+		return Decimal{}, false
+	}
+	return Decimal{Mant: int64(eightDigits(lo)*1e8 + eightDigits(hi)), Exp: -int8(decs)}, true
+}
+
+// notDigits is 0 if all bytes of x are '0' to '9'.
+func notDigits(x uint64) uint64 {
+	return (x&bytesF0 | (x+bytes06)&bytesF0>>4) ^ 0x3333333333333333
+}
+
+// eightDigits is the value of eight digits, the first in the lowest byte.
+func eightDigits(x uint64) uint64 {
+	x -= bytes30
+	x = x*10 + x>>8 // pairs in the even bytes
+	const pair = 0x000000ff000000ff
+	return (x&pair*(100+1000000<<32) + x>>16&pair*(1+10000<<32)) >> 32
 }
 
 // parseAny reads any legal number, of any length.
@@ -18,12 +97,12 @@ func parseAny(b []byte) (Decimal, error) {
 		i, neg = 1, b[0] == '-'
 	}
 	var (
-		m       uint64 // digits so far, without the zeros pending
-		zeros   int    // zeros seen since, which only a later digit makes significant
-		decs    int    // digits after the point
-		digits  int
-		point   bool
-		tooLong bool
+		m      uint64 // digits so far, without the zeros pending
+		zeros  int    // zeros seen since, which only a later digit makes significant
+		decs   int    // digits after the point
+		digits int
+		point  bool
+		long   bool // more digits than fit
 	)
 	for ; i < len(b); i++ {
 		c := b[i]
@@ -31,8 +110,7 @@ func parseAny(b []byte) (Decimal, error) {
 			point = true
 			continue
 		}
-		c -= '0'
-		if c > 9 {
+		if c -= '0'; c > 9 {
 			break
 		}
 		digits++
@@ -40,23 +118,13 @@ func parseAny(b []byte) (Decimal, error) {
 			decs++
 		}
 		if c == 0 {
-			if m != 0 {
-				zeros++
-			}
+			zeros++
 			continue
 		}
-		for ; zeros >= 0; zeros-- {
-			add := uint64(0)
-			if zeros == 0 {
-				add = uint64(c)
-			}
-			if m > (math.MaxInt64-add)/10 {
-				tooLong = true
-				break
-			}
-			m = m*10 + add
+		if !long {
+			m, long = appendDigit(m, zeros, c)
+			zeros = 0
 		}
-		zeros = 0
 	}
 	if digits == 0 {
 		return Decimal{}, ErrSyntax
@@ -65,10 +133,26 @@ func parseAny(b []byte) (Decimal, error) {
 	if !ok {
 		return Decimal{}, ErrSyntax
 	}
-	if tooLong {
+	if long {
 		return Decimal{}, ErrRange
 	}
 	return assemble(m, zeros, exp-decs, neg)
+}
+
+// appendDigit is m followed by zeros and the digit c, or true if that does not
+// fit.
+func appendDigit(m uint64, zeros int, c byte) (uint64, bool) {
+	if m == 0 {
+		return uint64(c), false
+	}
+	if zeros > 18 {
+		return m, true
+	}
+	hi, lo := bits.Mul64(m, pow10[zeros+1])
+	if hi != 0 || lo > math.MaxInt64-uint64(c) {
+		return m, true
+	}
+	return lo + uint64(c), false
 }
 
 // assemble makes ± m × 10^(zeros+exp) with as many of the zeros in the mantissa
@@ -97,9 +181,10 @@ func assemble(m uint64, zeros, exp int, neg bool) (Decimal, error) {
 	return d, nil
 }
 
-// parseExponent reads "", "e5", "E-07"; values beyond ±maxExponent saturate.
+// parseExponent reads "", "e5", "E-07". Values that no length of text could
+// bring back into range saturate.
 func parseExponent(b []byte) (int, bool) {
-	const maxExponent = 1 << 40 // more than any text is long
+	const most = 1 << 40
 	if len(b) == 0 {
 		return 0, true
 	}
@@ -116,11 +201,10 @@ func parseExponent(b []byte) (int, bool) {
 	}
 	v := 0
 	for _, c := range b {
-		c -= '0'
-		if c > 9 {
+		if c -= '0'; c > 9 {
 			return 0, false
 		}
-		v = min(v*10+int(c), maxExponent)
+		v = min(v*10+int(c), most)
 	}
 	if neg {
 		v = -v
