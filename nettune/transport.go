@@ -129,6 +129,8 @@ type Listener interface {
 	Accept() (Stream, error)
 	// Addr is the bound address, with the port that was chosen for port 0.
 	Addr() netip.AddrPort
+	// Granted is Stream.Granted for the listener.
+	Granted() Options
 	// Close stops listening; accepted streams stay. Idempotent.
 	Close() error
 }

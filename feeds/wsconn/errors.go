@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// ErrTooBig: a message, header or pending output is larger than its limit.
+// ErrTooBig: the server announced a message larger than MaxMessage.
 var ErrTooBig = errors.New("wsconn: message exceeds MaxMessage")
 
 // ErrPendingFull: MaxPending bytes of output already wait.
@@ -57,13 +57,22 @@ func (e *ErrProtocol) Error() string { return "wsconn: protocol error: " + e.Wha
 type ErrHandshake struct {
 	Status int    // HTTP status, 0 if there was none
 	What   string // what was wrong
-	Body   string // start of the answer's body, if any
+	// Body is the start of the answer's body as far as it had arrived, at most
+	// 1 KiB; RetryAfter the header of that name. Only with a Status.
+	Body, RetryAfter string
+	Err              error // what the stream said, if it was the stream
 }
+
+// Unwrap returns the stream's error.
+func (e *ErrHandshake) Unwrap() error { return e.Err }
 
 // Error describes the refusal.
 func (e *ErrHandshake) Error() string {
 	if e.Status != 0 && e.Status != 101 {
 		return fmt.Sprintf("wsconn: handshake refused: status %d: %s", e.Status, e.What)
+	}
+	if e.Err != nil {
+		return fmt.Sprintf("wsconn: handshake: %s: %v", e.What, e.Err)
 	}
 	return "wsconn: handshake: " + e.What
 }
