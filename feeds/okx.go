@@ -1,44 +1,404 @@
 package feeds
 
-import "tickrelay/ring/md"
+import (
+	"fmt"
+	"time"
 
-// OKX is the venue okx.
+	"tickrelay/feeds/jsonscan"
+	"tickrelay/ring/md"
+)
+
+// OKX is the public WebSocket of OKX, API v5: spot, swaps, futures, options.
+//
+// The book rule (Doc, "Order book channel"): a snapshot has prevSeqId -1, an
+// update chains by prevSeqId equal to the last seqId. Equal numbers without
+// levels are keep-alives; after maintenance seqId may be lower than prevSeqId,
+// which still chains. Frames of before seqId existed are checked by their
+// checksum, which newer ones send as 0.
 type OKX struct{}
 
 var _ Venue = OKX{}
 
+const okxRule = "prevSeqId = last seqId; CRC-32 of the 25 best levels where it is sent and not 0"
+
+var okxSpec = Spec{
+	Name:  "okx",
+	Venue: md.VenueOKX,
+	Doc:   "https://www.okx.com/docs-v5/en/#order-book-trading-market-data",
+	URL:   "wss://ws.okx.com:8443/ws/v5/public",
+	REST:  "https://www.okx.com",
+	Channels: []ChannelSpec{
+		{md.ChannelTrades, "trades", ""},
+		{md.ChannelBook, "books", okxRule},
+		{md.ChannelBBO, "bbo-tbt", ""},
+		{md.ChannelTicker, "tickers, mark-price", ""},
+		{md.ChannelFunding, "funding-rate", ""},
+		{md.ChannelOpenInterest, "open-interest", ""},
+	},
+	PriceExp: -8, SizeExp: -8,
+	Ping: []byte("ping"), PingEvery: 20 * time.Second,
+	DeadAfter:    45 * time.Second,
+	MaxFrame:     4 << 20,
+	SubsPerFrame: 100,
+	SubsPerConn:  480,
+	SendEvery:    350 * time.Millisecond,
+}
+
 // Spec implements Venue.
-func (OKX) Spec() *Spec { return &Spec{Name: "okx"} }
+func (OKX) Spec() *Spec { return &okxSpec }
 
 // Subscribe implements Venue.
-func (OKX) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte { return dst }
+func (OKX) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
+	return okxRequest(dst, subs, "subscribe", id)
+}
 
 // Unsubscribe implements Venue.
-func (OKX) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte { return dst }
+func (OKX) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
+	return okxRequest(dst, subs, "unsubscribe", id)
+}
+
+func okxRequest(dst [][]byte, subs []Sub, op string, id *int) [][]byte {
+	var args []string
+	for _, s := range subs {
+		swap := s.Instrument.Kind == md.InstrumentPerp || s.Instrument.Kind == md.InstrumentPerpInverse
+		var channels []string
+		switch s.Channel {
+		case md.ChannelTrades:
+			channels = []string{"trades"}
+		case md.ChannelBook:
+			channels = []string{"books"}
+		case md.ChannelBBO:
+			channels = []string{"bbo-tbt"}
+		case md.ChannelTicker:
+			channels = []string{"tickers"}
+			if s.Instrument.Kind > md.InstrumentSpot {
+				channels = []string{"tickers", "mark-price"}
+			}
+		case md.ChannelFunding:
+			if swap {
+				channels = []string{"funding-rate"}
+			}
+		case md.ChannelOpenInterest:
+			if s.Instrument.Kind > md.InstrumentSpot {
+				channels = []string{"open-interest"}
+			}
+		}
+		for _, c := range channels {
+			args = append(args, `{"channel":"`+c+`","instId":`+quoted(s.Instrument.Native)+`}`)
+		}
+	}
+	tail := func(int) string { return "]}" }
+	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, id, okxSpec.SubsPerFrame, 64<<10)
+}
 
 // Decode implements Venue.
-func (OKX) Decode(frame []byte, d *Decoded) error { return ErrUnsupported }
+func (OKX) Decode(frame []byte, d *Decoded) error {
+	if string(frame) == "pong" {
+		d.Control = ControlPong
+		return nil
+	}
+	var channel, native, action, event, code, msg []byte
+	data := 0 // index of a data array that came before its arg
+	i, more := jsonscan.Open(frame, jsonscan.Space(frame, 0), '{')
+	for more {
+		var key []byte
+		if key, i = jsonscan.Key(frame, i); i < 0 {
+			break
+		}
+		switch string(key) {
+		case "arg":
+			channel, native, i = okxArg(frame, i)
+		case "action":
+			action, i = jsonscan.Text(frame, i)
+		case "data":
+			if channel == nil {
+				data, i = i, jsonscan.Skip(frame, i)
+			} else {
+				i = okxData(frame, i, d, channel, native)
+			}
+		case "event":
+			event, i = jsonscan.Text(frame, i)
+		case "code":
+			code, i = jsonscan.Text(frame, i)
+		case "msg":
+			msg, i = jsonscan.Text(frame, i)
+		case "table": // API v3
+			return ErrUnsupported
+		default:
+			i = jsonscan.Skip(frame, i)
+		}
+		if i < 0 {
+			break
+		}
+		i, more = jsonscan.Next(frame, i, '{')
+	}
+	if i < 0 || !jsonscan.End(frame, i) {
+		return scanErr(i)
+	}
+	if data > 0 && channel != nil {
+		if i = okxData(frame, data, d, channel, native); i < 0 {
+			return scanErr(i)
+		}
+	}
+	if string(action) == "snapshot" {
+		for k := range d.Events {
+			d.Events[k].Action = ActionReplace
+		}
+	}
+	if event != nil {
+		okxControl(d, event, code, msg)
+	}
+	return nil
+}
+
+func okxControl(d *Decoded, event, code, msg []byte) {
+	d.Text = msg
+	switch string(event) {
+	case "subscribe", "unsubscribe":
+		d.Control = ControlAck
+	case "error":
+		d.Control = ControlError
+	case "notice":
+		// 64008: the connection will be closed for a service upgrade.
+		if d.Control = ControlNotice; string(code) == "64008" {
+			d.Control = ControlReconnect
+		}
+	}
+}
+
+func okxArg(b []byte, i int) (channel, native []byte, next int) {
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		var key []byte
+		if key, i = jsonscan.Key(b, i); i < 0 {
+			return nil, nil, i
+		}
+		switch string(key) {
+		case "channel":
+			channel, i = jsonscan.Text(b, i)
+		case "instId":
+			native, i = jsonscan.Text(b, i)
+		default:
+			i = jsonscan.Skip(b, i)
+		}
+		if i < 0 {
+			return nil, nil, i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	return channel, native, i
+}
+
+// okxData decodes the data array at i, one element after the other; trades of
+// one frame are one event.
+func okxData(b []byte, i int, d *Decoded, channel, native []byte) int {
+	var each func(b []byte, i int, d *Decoded, native []byte) int
+	switch string(channel) {
+	case "trades", "trades-all":
+		return okxTrades(b, i, d, native)
+	case "books", "books-l2-tbt", "books50-l2-tbt":
+		each = okxBook
+	case "bbo-tbt":
+		each = okxBBO
+	case "tickers", "mark-price":
+		each = okxTicker
+	case "funding-rate":
+		each = okxFunding
+	case "open-interest":
+		each = okxOpenInterest
+	default:
+		return jsonscan.Skip(b, i)
+	}
+	i, more := jsonscan.Open(b, i, '[')
+	for more {
+		if i = each(b, i, d, native); i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	return i
+}
+
+func okxBook(b []byte, i int, d *Decoded, native []byte) int {
+	from := len(d.Recs)
+	var ts, seq, prev, sum int64
+	var got uint
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return at
+		}
+		var bit uint
+		switch string(key) {
+		case "asks":
+			bit, i = 1, d.levels(b, at, md.SideAsk, true)
+		case "bids":
+			bit, i = 2, d.levels(b, at, md.SideBid, true)
+		case "ts":
+			bit = 4
+			ts, i = jsonscan.Time(b, at)
+		case "checksum":
+			bit = 8
+			sum, i = jsonscan.Int(b, at)
+		case "seqId":
+			bit = 16
+			seq, i = jsonscan.Int(b, at)
+		case "prevSeqId":
+			bit = 32
+			prev, i = jsonscan.Int(b, at)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+		if got&bit != 0 {
+			return jsonscan.Bad
+		}
+		got |= bit
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 || got&7 != 7 {
+		return jsonscan.Bad
+	}
+	d.stamp(from, ts, uint64(max(seq, 0)))
+	ev := d.event(md.ChannelBook, native, nil, from)
+	ev.SeqLast, ev.SeqPrev = seq, prev
+	ev.Checksum, ev.HasChecksum = int64(int32(sum)), sum != 0
+	return i
+}
+
+func okxBBO(b []byte, i int, d *Decoded, native []byte) int {
+	var bid, ask md.Record
+	var ts int64
+	var seq uint64
+	var got uint
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return at
+		}
+		switch string(key) {
+		case "asks":
+			ask, i = top(b, at, md.SideAsk, true)
+			got |= 1
+		case "bids":
+			bid, i = top(b, at, md.SideBid, true)
+			got |= 2
+		case "ts":
+			ts, i = jsonscan.Time(b, at)
+		case "seqId":
+			seq, i = jsonscan.Uint(b, at)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 || got != 3 {
+		return jsonscan.Bad
+	}
+	d.bbo(native, nil, bid, ask, ts, seq)
+	return i
+}
+
+func okxTrades(b []byte, i int, d *Decoded, native []byte) int {
+	from := len(d.Recs)
+	i, more := jsonscan.Open(b, i, '[')
+	for more {
+		var text []byte
+		if text, i = okxTrade(b, i, d); i < 0 {
+			return i
+		}
+		if text != nil { // an event of its own carries the id's text
+			if n := len(d.Recs) - 1; n > from {
+				d.Events = append(d.Events, Event{Channel: md.ChannelTrades, Native: native, From: from, To: n})
+				from = n
+			}
+			d.event(md.ChannelTrades, native, nil, from).Text = text
+			from = len(d.Recs)
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	if i >= 0 && len(d.Recs) > from {
+		d.event(md.ChannelTrades, native, nil, from)
+	}
+	return i
+}
+
+func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
+	r := md.Record{Kind: md.KindTrade, Count: 1}
+	var got uint
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return nil, at
+		}
+		switch string(key) {
+		case "tradeId":
+			r.ID, text, i = jsonscan.ID(b, at)
+		case "px":
+			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
+			got |= 1
+		case "sz":
+			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
+			got |= 2
+		case "side":
+			r.Side, i = aggressor(b, at)
+		case "ts":
+			r.TsEvent, i = jsonscan.Time(b, at)
+			got |= 4
+		case "count":
+			var n uint64
+			n, i = jsonscan.Uint(b, at)
+			r.Count = uint32(min(n, 1<<32-1))
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return nil, i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 || got != 7 || r.Size < 0 {
+		return nil, jsonscan.Bad
+	}
+	if text != nil {
+		r.Flags = md.FlagIDHash
+	}
+	d.add(r)
+	return text, i
+}
 
 // Sequence implements Venue.
-func (OKX) Sequence(b *BookState, ev *Event) Verdict { return VerdictGap }
+func (OKX) Sequence(b *BookState, ev *Event) Verdict {
+	switch {
+	case ev.Action == ActionReplace:
+		return VerdictApply
+	case b.Empty: // in flight from before a resubscription
+		return VerdictIgnore
+	case ev.SeqLast == 0 && ev.SeqPrev == 0: // not sent: the checksum decides
+		return VerdictApply
+	case ev.SeqPrev != b.Seq:
+		return VerdictGap
+	case ev.SeqLast == ev.SeqPrev && ev.From == ev.To:
+		return VerdictIgnore
+	}
+	return VerdictApply
+}
 
 // Checksum implements Venue.
-func (OKX) Checksum(b *Book) int64 { return 0 }
+func (OKX) Checksum(b *Book) int64 { return interleavedChecksum(b) }
 
-// SnapshotURL implements Venue.
-func (OKX) SnapshotURL(base string, in *md.Instrument) string { return "" }
+// SnapshotURL implements Venue: snapshots come in band.
+func (OKX) SnapshotURL(string, *md.Instrument) string { return "" }
 
 // DecodeSnapshot implements Venue.
-func (OKX) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error { return ErrUnsupported }
-
-// CatalogueURLs implements Venue.
-func (OKX) CatalogueURLs(base string) []string { return nil }
-
-// DecodeCatalogue implements Venue.
-func (OKX) DecodeCatalogue(body []byte, each func(md.Instrument)) error { return ErrUnsupported }
-
-// Native implements Venue.
-func (OKX) Native(symbol string) (string, bool) { return "", false }
-
-// Symbol implements Venue.
-func (OKX) Symbol(native, class string) (string, md.InstrumentKind, bool) { return "", 0, false }
+func (OKX) DecodeSnapshot([]byte, *md.Instrument, *Decoded) error {
+	return fmt.Errorf("okx: no REST snapshots: %w", ErrUnsupported)
+}

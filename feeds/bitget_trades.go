@@ -1,0 +1,111 @@
+package feeds
+
+import (
+	"tickrelay/feeds/jsonscan"
+	"tickrelay/ring/md"
+)
+
+// bitgetTrades decodes the array of trades at i as one event, in the order of
+// the venue, which is the newest first. A trade whose id is no number is an
+// event of its own, since an event carries one text.
+func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
+	from := len(d.Recs)
+	i, more := jsonscan.Open(b, i, '[')
+	for more {
+		var text []byte
+		if uint(i) < uint(len(b)) && b[i] == '[' {
+			i = bitgetOldTrade(b, i, d)
+		} else {
+			text, i = bitgetTrade(b, i, d)
+		}
+		if i < 0 {
+			return i
+		}
+		if text != nil {
+			if n := len(d.Recs) - 1; n > from {
+				d.event(md.ChannelTrades, p.native, p.class, from).To = n
+				from = n
+			}
+			d.event(md.ChannelTrades, p.native, p.class, from).Text = text
+			from = len(d.Recs)
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	if i >= 0 && len(d.Recs) > from {
+		d.event(md.ChannelTrades, p.native, p.class, from)
+	}
+	return i
+}
+
+// bitgetTrade decodes a trade of v2 {"ts","price","size","side","tradeId"} or
+// v3 {"T","p","v","S","i"}.
+func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
+	r := md.Record{Kind: md.KindTrade, Count: 1}
+	var got uint
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return nil, at
+		}
+		switch string(key) {
+		case "ts", "T":
+			r.TsEvent, i = jsonscan.Time(b, at)
+			got |= 1
+		case "price", "p":
+			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
+			got |= 2
+		case "size", "v":
+			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
+			got |= 4
+		case "side", "S":
+			r.Side, i = aggressor(b, at)
+		case "tradeId", "i":
+			r.ID, text, i = jsonscan.ID(b, at)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return nil, i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 || got != 7 || r.Size < 0 {
+		return nil, jsonscan.Bad
+	}
+	if text != nil {
+		r.Flags = md.FlagIDHash
+	}
+	d.add(r)
+	return text, i
+}
+
+// bitgetOldTrade decodes a trade of v1, ["ts","price","size","side"].
+func bitgetOldTrade(b []byte, i int, d *Decoded) int {
+	r := md.Record{Kind: md.KindTrade, Count: 1}
+	i, more := jsonscan.Open(b, i, '[')
+	at := 0
+	for ; more; at++ {
+		switch at {
+		case 0:
+			r.TsEvent, i = jsonscan.Time(b, i)
+		case 1:
+			r.Price, r.PriceExp, i = jsonscan.Number(b, i)
+		case 2:
+			r.Size, r.SizeExp, i = jsonscan.Number(b, i)
+		case 3:
+			r.Side, i = aggressor(b, i)
+		default:
+			i = jsonscan.Skip(b, i)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	if i < 0 || at < 4 || r.Size < 0 {
+		return jsonscan.Bad
+	}
+	d.add(r)
+	return i
+}

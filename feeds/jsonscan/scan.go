@@ -1,0 +1,329 @@
+package jsonscan
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
+
+// Results below zero of every function that returns an index.
+const (
+	Bad   = -1 // not well-formed, or not of the kind that was asked for
+	Range = -2 // well-formed, but the number does not fit
+)
+
+// MaxDepth bounds the nesting that Skip follows. No market data frame nests
+// deeper than six.
+const MaxDepth = 64
+
+// Errors that Err returns.
+var (
+	ErrSyntax = errors.New("malformed frame")
+	ErrRange  = errors.New("number out of range")
+)
+
+// Err translates an index below zero; it is nil for any other.
+func Err(i int) error {
+	switch {
+	case i >= 0:
+		return nil
+	case i == Range:
+		return ErrRange
+	}
+	return ErrSyntax
+}
+
+// Space returns the index of the first byte at or after i that is not JSON
+// white space, at most len(b).
+func Space(b []byte, i int) int {
+	if uint(i) < uint(len(b)) && b[i] > ' ' {
+		return i
+	}
+	return space(b, i)
+}
+
+func space(b []byte, i int) int {
+	for uint(i) < uint(len(b)) {
+		switch b[i] {
+		case ' ', '\t', '\n', '\r':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// Open steps into the object or array (open is '{' or '[') at i: more tells
+// whether it has a first member, which then starts at next; else next is
+// behind the closing byte.
+func Open(b []byte, i int, open byte) (next int, more bool) {
+	if uint(i) >= uint(len(b)) || b[i] != open {
+		return Bad, false
+	}
+	i = Space(b, i+1)
+	if uint(i) >= uint(len(b)) {
+		return Bad, false
+	}
+	if b[i] == open+2 { // '{'+2 is '}', '['+2 is ']'
+		return i + 1, false
+	}
+	return i, true
+}
+
+// Next steps over what follows a member of the object or array that open
+// began: behind a comma more is true and next is the following member's first
+// byte, behind the closing byte more is false.
+func Next(b []byte, i int, open byte) (next int, more bool) {
+	if uint(i) >= uint(len(b)) {
+		return Bad, false
+	}
+	c := b[i]
+	if c <= ' ' {
+		if i = space(b, i); i >= len(b) {
+			return Bad, false
+		}
+		c = b[i]
+	}
+	if c == ',' {
+		return Space(b, i+1), true
+	}
+	if c == open+2 {
+		return i + 1, false
+	}
+	return Bad, false
+}
+
+// End reports whether only white space is left from i on.
+func End(b []byte, i int) bool { return i >= 0 && Space(b, i) == len(b) }
+
+// Key reads the member name and the colon at i and returns the name's raw text
+// and the index of the member's value.
+func Key(b []byte, i int) (key []byte, next int) {
+	key, i = Text(b, i)
+	if uint(i) >= uint(len(b)) {
+		return nil, Bad
+	}
+	if b[i] != ':' {
+		if i = space(b, i); i >= len(b) || b[i] != ':' {
+			return nil, Bad
+		}
+	}
+	return key, Space(b, i+1)
+}
+
+const (
+	lows  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// Text reads the string at i and returns its raw text, escapes not resolved.
+func Text(b []byte, i int) (text []byte, next int) {
+	if uint(i) >= uint(len(b)) || b[i] != '"' {
+		return nil, Bad
+	}
+	i++
+	for j := i; ; j += 8 {
+		if j+8 > len(b) {
+			return textSlow(b, i, j)
+		}
+		w := binary.LittleEndian.Uint64(b[j : j+8])
+		q := w ^ lows*'"'
+		e := w ^ lows*'\\'
+		// A byte's high bit is set in m where it is a quote, a backslash, a
+		// control character or, harmlessly, after one of these or >= 0x80.
+		m := ((q - lows) | (e - lows) | (w - lows*0x20)) & highs
+		if m == 0 {
+			continue
+		}
+		j += bits.TrailingZeros64(m) >> 3
+		if uint(j) < uint(len(b)) && b[j] == '"' {
+			return b[i:j], j + 1
+		}
+		return textSlow(b, i, j)
+	}
+}
+
+// textSlow finishes Text byte by byte from j, in a string that began at i.
+func textSlow(b []byte, i, j int) (text []byte, next int) {
+	for ; uint(j) < uint(len(b)); j++ {
+		switch c := b[j]; {
+		case c == '"':
+			return b[i:j], j + 1
+		case c < 0x20:
+			return nil, Bad
+		case c == '\\':
+			if j++; uint(j) >= uint(len(b)) {
+				return nil, Bad
+			}
+			switch b[j] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			case 'u':
+				if j+4 >= len(b) || !hex(b[j+1]) || !hex(b[j+2]) || !hex(b[j+3]) || !hex(b[j+4]) {
+					return nil, Bad
+				}
+				j += 4
+			default:
+				return nil, Bad
+			}
+		}
+	}
+	return nil, Bad
+}
+
+func hex(c byte) bool {
+	return c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'f'
+}
+
+// IsNull reports whether the value at i is null or the empty string, which is
+// how venues say that they have no value.
+func IsNull(b []byte, i int) bool {
+	if uint(i) >= uint(len(b)) {
+		return false
+	}
+	switch b[i] {
+	case 'n':
+		return len(b)-i >= 4 && string(b[i:i+4]) == "null"
+	case '"':
+		return len(b)-i >= 2 && b[i+1] == '"'
+	}
+	return false
+}
+
+// Skip steps over the value at i, checking that it is well-formed.
+func Skip(b []byte, i int) int {
+	if uint(i) >= uint(len(b)) {
+		return Bad
+	}
+	if c := b[i]; c == '{' || c == '[' {
+		return skipNested(b, i)
+	}
+	return skipScalar(b, i)
+}
+
+func skipScalar(b []byte, i int) int {
+	switch c := b[i]; {
+	case c == '"':
+		_, n := Text(b, i)
+		return n
+	case c == '-' || c-'0' <= 9:
+		return skipNumber(b, i)
+	case c == 't':
+		return literal(b, i, "true")
+	case c == 'f':
+		return literal(b, i, "false")
+	case c == 'n':
+		return literal(b, i, "null")
+	}
+	return Bad
+}
+
+func literal(b []byte, i int, text string) int {
+	if len(b)-i < len(text) || string(b[i:i+len(text)]) != text {
+		return Bad
+	}
+	return i + len(text)
+}
+
+func digits(b []byte, i int) int {
+	for uint(i) < uint(len(b)) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+func skipNumber(b []byte, i int) int {
+	if b[i] == '-' {
+		i++
+	}
+	n := digits(b, i)
+	if n == i || n > i+1 && b[i] == '0' {
+		return Bad
+	}
+	if i = n; i < len(b) && b[i] == '.' {
+		if n = digits(b, i+1); n == i+1 {
+			return Bad
+		}
+		i = n
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if n = digits(b, i); n == i {
+			return Bad
+		}
+		i = n
+	}
+	return i
+}
+
+// skipNested steps over an object or array without recursion; the low bit of
+// stack says whether the innermost open one is an object.
+func skipNested(b []byte, i int) int {
+	var stack uint64
+	for depth := 0; ; {
+		if uint(i) >= uint(len(b)) {
+			return Bad
+		}
+		more := false
+		switch c := b[i]; c {
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return Bad
+			}
+			stack <<= 1
+			if c == '{' {
+				stack |= 1
+			}
+			if i, more = Open(b, i, c); i < 0 {
+				return Bad
+			}
+			if !more {
+				stack >>= 1
+				depth--
+			}
+		default:
+			if i = skipScalar(b, i); i < 0 {
+				return Bad
+			}
+		}
+		for !more {
+			if depth == 0 {
+				return i
+			}
+			if i, more = Next(b, i, '['|byte(stack&1)<<5); i < 0 {
+				return Bad
+			}
+			if !more {
+				stack >>= 1
+				depth--
+			}
+		}
+		if stack&1 == 1 {
+			if _, i = Key(b, i); i < 0 {
+				return Bad
+			}
+		}
+	}
+}
+
+// Find returns the text from the value of the member called name on, in the
+// object at i, or nil if it has none or is malformed before it.
+func Find(b []byte, i int, name string) []byte {
+	i, more := Open(b, i, '{')
+	for more {
+		key, at := Key(b, i)
+		if at < 0 || at >= len(b) {
+			return nil
+		}
+		if string(key) == name {
+			return b[at:]
+		}
+		if i = Skip(b, at); i < 0 {
+			return nil
+		}
+		i, more = Next(b, i, '{')
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package feeds
+
+import (
+	"tickrelay/feeds/jsonscan"
+	"tickrelay/ring/md"
+)
+
+// okxTicker decodes tickers and mark-price. vol24h is in base units on spot
+// and contracts elsewhere; volCcy24h is a quote turnover on spot alone.
+func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
+	from := len(d.Recs)
+	var ts int64
+	spot, turnover := false, 0
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return at
+		}
+		switch string(key) {
+		case "instType":
+			var t []byte
+			t, i = jsonscan.Text(b, at)
+			spot = string(t) == "SPOT"
+		case "last":
+			i = d.stat(b, at, md.StatLast)
+		case "open24h":
+			i = d.stat(b, at, md.StatOpen)
+		case "high24h":
+			i = d.stat(b, at, md.StatHigh)
+		case "low24h":
+			i = d.stat(b, at, md.StatLow)
+		case "vol24h":
+			i = d.stat(b, at, md.StatVolume)
+		case "volCcy24h":
+			turnover, i = at, jsonscan.Skip(b, at)
+		case "markPx":
+			i = d.stat(b, at, md.StatMark)
+		case "ts":
+			ts, i = jsonscan.Time(b, at)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 || ts == 0 {
+		return jsonscan.Bad
+	}
+	if spot && turnover > 0 {
+		if n := d.stat(b, turnover, md.StatTurnover); n < 0 {
+			return n
+		}
+	}
+	d.stamp(from, ts, 0)
+	d.event(md.ChannelTicker, native, nil, from)
+	return i
+}
+
+func okxFunding(b []byte, i int, d *Decoded, native []byte) int {
+	var ts, at, nextAt int64
+	now := md.Record{Kind: md.KindFunding, Level: 1}
+	next := md.Record{Kind: md.KindFunding, Level: 2}
+	var hasNow, hasNext bool
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, v := jsonscan.Key(b, i)
+		if v < 0 {
+			return v
+		}
+		switch string(key) {
+		case "fundingRate":
+			now.Price, now.PriceExp, hasNow, i = number(b, v)
+		case "nextFundingRate":
+			next.Price, next.PriceExp, hasNext, i = number(b, v)
+		case "fundingTime":
+			at, i = instant(b, v)
+		case "nextFundingTime":
+			nextAt, i = instant(b, v)
+		case "ts":
+			ts, i = instant(b, v)
+		default:
+			i = jsonscan.Skip(b, v)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i < 0 {
+		return i
+	}
+	var interval uint32
+	if nextAt > at && at > 0 {
+		interval = uint32(min((nextAt-at)/1e9, 1<<31))
+	}
+	now.TsEvent, now.ID, now.Count = ts, uint64(at), interval
+	next.TsEvent, next.ID, next.Count = ts, uint64(nextAt), interval
+	from := len(d.Recs)
+	if hasNow {
+		d.add(now)
+	}
+	if hasNext {
+		d.add(next)
+	}
+	if len(d.Recs) > from {
+		d.event(md.ChannelFunding, native, nil, from)
+	}
+	return i
+}
+
+func okxOpenInterest(b []byte, i int, d *Decoded, native []byte) int {
+	r := md.Record{Kind: md.KindOpenInterest, Price: md.Absent}
+	has := false
+	i, more := jsonscan.Open(b, i, '{')
+	for more {
+		key, at := jsonscan.Key(b, i)
+		if at < 0 {
+			return at
+		}
+		switch string(key) {
+		case "oi":
+			r.Size, r.SizeExp, has, i = number(b, at)
+		case "ts":
+			r.TsEvent, i = jsonscan.Time(b, at)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = jsonscan.Next(b, i, '{')
+	}
+	if i >= 0 && has {
+		d.add(r)
+		d.event(md.ChannelOpenInterest, native, nil, len(d.Recs)-1)
+	}
+	return i
+}

@@ -1,0 +1,180 @@
+package feeds
+
+import (
+	"tickrelay/feeds/jsonscan"
+	"tickrelay/ring/md"
+)
+
+// unsupported is the index that decoders of this package return, beside those
+// of jsonscan, for a dialect that the venue's document does not list.
+const unsupported = -3
+
+// scanErr turns an index below zero into Decode's error.
+func scanErr(i int) error {
+	if i == unsupported {
+		return ErrUnsupported
+	}
+	if err := jsonscan.Err(i); err != nil {
+		return err
+	}
+	return jsonscan.ErrSyntax
+}
+
+// add appends r to the records.
+func (d *Decoded) add(r md.Record) { d.Recs = append(d.Recs, r) }
+
+// event appends an event that owns the records from index from on.
+func (d *Decoded) event(ch md.Channel, native, class []byte, from int) *Event {
+	d.Events = append(d.Events, Event{
+		Channel: ch, Native: native, Class: class, From: from, To: len(d.Recs),
+	})
+	return &d.Events[len(d.Events)-1]
+}
+
+// stamp sets time and update id of the records from index from on, for frames
+// that tell them behind the levels.
+func (d *Decoded) stamp(from int, ts int64, id uint64) {
+	recs := d.Recs[from:]
+	for i := range recs {
+		recs[i].TsEvent, recs[i].ID = ts, id
+	}
+}
+
+// levels reads one side of a book, an array of arrays that begin with price
+// and size; with orders the fourth element is the number of orders. Further
+// elements are stepped over.
+func (d *Decoded) levels(b []byte, i int, side uint8, orders bool) int {
+	i, more := jsonscan.Open(b, i, '[')
+	recs := d.Recs
+	for more {
+		p, s, pe, se, n := jsonscan.Pair(b, i)
+		if n < 0 {
+			return n
+		}
+		if s < 0 {
+			return jsonscan.Bad
+		}
+		var count uint32
+		if uint(n) < uint(len(b)) && b[n] == ']' {
+			n++
+		} else if count, n = levelRest(b, n, orders); n < 0 {
+			return n
+		}
+		recs = append(recs, md.Record{
+			Kind: md.KindBook, Side: side, Price: p, Size: s, PriceExp: pe, SizeExp: se, Count: count,
+		})
+		if uint(n)+1 < uint(len(b)) && b[n] == ',' && b[n+1] == '[' {
+			i = n + 1
+			continue
+		}
+		i, more = jsonscan.Next(b, n, '[')
+	}
+	d.Recs = recs
+	return i
+}
+
+// levelRest reads what follows price and size in a level.
+func levelRest(b []byte, i int, orders bool) (count uint32, next int) {
+	// OKX: ,"0","12"] with the first of the two out of use.
+	if orders && i+6 < len(b) && string(b[i:i+5]) == `,"0",` {
+		v, n := jsonscan.Uint(b, i+5)
+		if n >= 0 && v <= 1<<32-1 && n < len(b) && b[n] == ']' {
+			return uint32(v), n + 1
+		}
+	}
+	i, more := jsonscan.Next(b, i, '[')
+	for at := 2; more; at++ {
+		if orders && at == 3 {
+			v, n := jsonscan.Uint(b, i)
+			if n < 0 || v > 1<<32-1 {
+				return 0, jsonscan.Bad
+			}
+			count, i = uint32(v), n
+		} else if i = jsonscan.Skip(b, i); i < 0 {
+			return 0, jsonscan.Bad
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	return count, i
+}
+
+// top reads the best level of a side, given as an array of levels, into a bbo
+// record; an empty array is an empty side.
+func top(b []byte, i int, side uint8, orders bool) (r md.Record, next int) {
+	r = md.Record{Kind: md.KindBBO, Side: side, Price: md.Absent}
+	i, more := jsonscan.Open(b, i, '[')
+	for first := true; more; first = false {
+		if !first {
+			i = jsonscan.Skip(b, i)
+		} else {
+			if r.Price, r.Size, r.PriceExp, r.SizeExp, i = jsonscan.Pair(b, i); i < 0 {
+				return r, i
+			}
+			r.Count, i = levelRest(b, i, orders)
+		}
+		if i < 0 || r.Size < 0 {
+			return r, jsonscan.Bad
+		}
+		i, more = jsonscan.Next(b, i, '[')
+	}
+	return r, i
+}
+
+// stat reads the value at i into a ticker record unless the venue has none.
+func (d *Decoded) stat(b []byte, i int, stat uint8) int {
+	if jsonscan.IsNull(b, i) {
+		return jsonscan.Skip(b, i)
+	}
+	v, e, i := jsonscan.Number(b, i)
+	if i < 0 {
+		return i
+	}
+	r := md.Record{Kind: md.KindTicker, Level: stat, Price: v, PriceExp: e, Size: md.Absent}
+	if stat == md.StatVolume || stat == md.StatTurnover {
+		r.Price, r.PriceExp, r.Size, r.SizeExp = md.Absent, 0, v, e
+		if v < 0 {
+			return jsonscan.Bad
+		}
+	}
+	d.add(r)
+	return i
+}
+
+// number reads the decimal at i; ok is false where the venue has none.
+func number(b []byte, i int) (v int64, e int8, ok bool, next int) {
+	if jsonscan.IsNull(b, i) {
+		return 0, 0, false, jsonscan.Skip(b, i)
+	}
+	v, e, i = jsonscan.Number(b, i)
+	return v, e, true, i
+}
+
+// instant reads the time at i, 0 where the venue has none.
+func instant(b []byte, i int) (ns int64, next int) {
+	if jsonscan.IsNull(b, i) {
+		return 0, jsonscan.Skip(b, i)
+	}
+	return jsonscan.Time(b, i)
+}
+
+// aggressor reads a side given as the string "buy" or "sell" in any case.
+func aggressor(b []byte, i int) (side uint8, next int) {
+	t, i := jsonscan.Text(b, i)
+	switch {
+	case i < 0:
+	case len(t) == 3 && t[0]|0x20 == 'b' && t[1]|0x20 == 'u' && t[2]|0x20 == 'y':
+		return md.SideBuy, i
+	case len(t) == 4 && t[0]|0x20 == 's' && t[1]|0x20 == 'e' && t[2]|0x20 == 'l' && t[3]|0x20 == 'l':
+		return md.SideSell, i
+	}
+	return md.SideUnknown, i
+}
+
+// bbo appends the pair of best levels as one event.
+func (d *Decoded) bbo(native, class []byte, bid, ask md.Record, ts int64, id uint64) {
+	bid.TsEvent, bid.ID = ts, id
+	ask.TsEvent, ask.ID = ts, id
+	from := len(d.Recs)
+	d.Recs = append(d.Recs, bid, ask)
+	d.event(md.ChannelBBO, native, class, from).SeqLast = int64(id)
+}

@@ -1,0 +1,45 @@
+package feeds
+
+import "encoding/json"
+
+// requests appends text frames head + args, comma-separated + tail(id), each
+// with at most maxArgs arguments and maxBytes bytes. Repeated arguments, from
+// channels of ours that share one of the venue's, are sent once.
+func requests(dst [][]byte, args []string, head string, tail func(id int) string, id *int, maxArgs, maxBytes int) [][]byte {
+	args = unique(args)
+	for len(args) > 0 {
+		end := tail(*id)
+		frame := append([]byte(head), args[0]...)
+		n := 1
+		for n < len(args) && n < maxArgs && len(frame)+1+len(args[n])+len(end) <= maxBytes {
+			frame = append(append(frame, ','), args[n]...)
+			n++
+		}
+		dst = append(dst, append(frame, end...))
+		args = args[n:]
+		*id++
+	}
+	return dst
+}
+
+// quoted is s as JSON.
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return string(b)
+}
+
+// unique is args without repetitions, in place.
+func unique(args []string) []string {
+	seen := make(map[string]bool, len(args))
+	kept := args[:0]
+	for _, a := range args {
+		if !seen[a] {
+			seen[a] = true
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
