@@ -191,7 +191,7 @@ func letter(b []byte, i int) (c byte, next int) {
 type members uint64
 
 func (m *members) add(c byte) bool {
-	bit := members(1) << (c - 'A'&63)
+	bit := members(1) << ((c - 'A') & 63)
 	again := *m&bit != 0 && c != 0
 	*m |= bit
 	return !again
@@ -199,7 +199,7 @@ func (m *members) add(c byte) bool {
 
 func (m members) have(names string) bool {
 	for _, c := range []byte(names) {
-		if m>>(c-'A'&63)&1 == 0 {
+		if m>>((c-'A')&63)&1 == 0 {
 			return false
 		}
 	}
