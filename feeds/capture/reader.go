@@ -1,0 +1,211 @@
+package capture
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// Dir is the direction of a recorded line.
+type Dir uint8
+
+// Directions. All but Recv are context.
+const (
+	Recv    Dir = iota // a message from the venue
+	Send               // a message to the venue
+	Connect            // the connection was made
+	Close              // the connection ended
+	Other              // anything else
+)
+
+// Line is one line of a capture.
+type Line struct {
+	RecvNs int64  // receive time, ns since 1970 UTC; a raw frame has that of the line before, 0 at first
+	Conn   string // name of the connection, "" if there is only one
+	Dir    Dir
+	URL    string // Connect only
+	Frame  []byte // the message, the caller's to keep; nil where there is none
+	Binary bool   // the message was a binary one
+	LineNo int    // from 1
+}
+
+// Reader reads one capture file.
+type Reader struct {
+	lines *lines
+	last  int64
+}
+
+// Open opens a capture; the ending of its name (.gz, .zst) says how it is
+// compressed.
+func Open(path string) (*Reader, error) {
+	l, err := openLines(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{lines: l}, nil
+}
+
+// Path is the file's name as given to Open.
+func (r *Reader) Path() string { return r.lines.path }
+
+// Close frees the file.
+func (r *Reader) Close() error { return r.lines.close() }
+
+// Next returns the next line that is not blank. An *Error stands for one line
+// that could not be used; Next may be called again after it. io.EOF is the end.
+func (r *Reader) Next() (Line, error) {
+	for {
+		text, err := r.lines.next()
+		if err != nil {
+			return Line{}, err
+		}
+		if len(trim(text)) == 0 {
+			continue
+		}
+		line, err := parseLine(trim(text), r.last)
+		if err != nil {
+			return Line{LineNo: r.lines.no}, r.lines.fail(err)
+		}
+		r.last, line.LineNo = line.RecvNs, r.lines.no
+		return line, nil
+	}
+}
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] <= ' ' {
+		b = b[:len(b)-1]
+	}
+	for len(b) > 0 && b[0] <= ' ' {
+		b = b[1:]
+	}
+	return b
+}
+
+// envelope is a recorded line. Venues' frames have none of its two frame keys
+// beside recv_ns, which is how raw frames are told from it.
+type envelope struct {
+	RecvNs *int64  `json:"recv_ns"`
+	Conn   string  `json:"conn"`
+	Dir    string  `json:"dir"`
+	URL    string  `json:"url"`
+	Frame  *string `json:"frame"`
+	B64    *string `json:"frame_b64"`
+}
+
+var errNotUTF8 = errors.New("not UTF-8: binary frames belong in frame_b64")
+
+// parseLine reads an envelope or a raw frame; last is the time that a raw
+// frame gets.
+func parseLine(text []byte, last int64) (Line, error) {
+	if !utf8.Valid(text) {
+		return Line{}, errNotUTF8
+	}
+	var e envelope
+	err := json.Unmarshal(text, &e)
+	if err != nil && !json.Valid(text) {
+		return Line{}, fmt.Errorf("not JSON: %w", err)
+	}
+	if err != nil && e.RecvNs != nil && (e.Frame != nil || e.B64 != nil || e.Dir != "") {
+		return Line{}, fmt.Errorf("envelope: %w", err)
+	}
+	if err != nil || e.RecvNs == nil {
+		return Line{RecvNs: last, Frame: append([]byte(nil), text...)}, nil
+	}
+	line := Line{RecvNs: *e.RecvNs, Conn: e.Conn, Dir: direction(e.Dir), URL: e.URL}
+	if line.RecvNs < 0 {
+		return Line{}, fmt.Errorf("recv_ns %d is before 1970", line.RecvNs)
+	}
+	switch {
+	case e.Frame != nil:
+		line.Frame = []byte(*e.Frame)
+	case e.B64 != nil:
+		line.Binary = true
+		if line.Frame, err = base64.StdEncoding.DecodeString(*e.B64); err != nil {
+			return Line{}, fmt.Errorf("frame_b64: %w", err)
+		}
+	case line.Dir == Recv:
+		return Line{}, errors.New("envelope without frame or frame_b64")
+	}
+	return line, nil
+}
+
+func direction(s string) Dir {
+	switch s {
+	case "", "recv":
+		return Recv
+	case "send":
+		return Send
+	case "connect":
+		return Connect
+	case "close", "disconnect":
+		return Close
+	}
+	return Other
+}
+
+// Answer is a recorded REST answer.
+type Answer struct {
+	RecvNs int64
+	URL    string // "" if it was not recorded
+	Body   []byte
+	LineNo int
+}
+
+// ReadREST reads a file of REST answers. Lines that cannot be used are joined
+// into the error; the others are returned all the same.
+func ReadREST(path string) ([]Answer, error) {
+	l, err := openLines(path)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	var all []Answer
+	var errs []error
+	for {
+		text, err := l.next()
+		if err == io.EOF {
+			return all, errors.Join(errs...)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if len(trim(text)) == 0 {
+			continue
+		}
+		a, err := parseAnswer(text)
+		if err != nil {
+			errs = append(errs, l.fail(err))
+			continue
+		}
+		a.LineNo = l.no
+		all = append(all, a)
+	}
+}
+
+// parseAnswer reads one answer; its body is a string, or the JSON itself.
+func parseAnswer(text []byte) (Answer, error) {
+	var e struct {
+		RecvNs int64           `json:"recv_ns"`
+		URL    string          `json:"url"`
+		Body   json.RawMessage `json:"body"`
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Answer{}, fmt.Errorf("REST answer: %w", err)
+	}
+	if len(e.Body) == 0 {
+		return Answer{}, errors.New("REST answer without body")
+	}
+	a := Answer{RecvNs: e.RecvNs, URL: e.URL, Body: e.Body}
+	if e.Body[0] == '"' {
+		var s string
+		if err := json.Unmarshal(e.Body, &s); err != nil {
+			return Answer{}, fmt.Errorf("REST answer: body: %w", err)
+		}
+		a.Body = []byte(s)
+	}
+	return a, nil
+}
