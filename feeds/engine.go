@@ -27,9 +27,9 @@ type EngineConfig struct {
 }
 
 // Engine is a feed without I/O: no socket, no clock, no goroutine. Everything
-// that happens is a call, everything that it wants is a Command.
+// that happens is a call, everything that it wants is an EngineAction.
 type Engine struct {
-	commands []Command
+	actions []EngineAction
 	stats    Stats
 }
 
@@ -57,7 +57,7 @@ func (e *Engine) Disconnected(line int, now int64, reason string) {}
 // counted already.
 func (e *Engine) Frame(line int, frame []byte, rxNs int64) error { return nil }
 
-// Snapshot takes the answer to CommandFetch req, or why there is none.
+// Snapshot takes the answer to ActionFetch req, or why there is none.
 func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {}
 
 // Tick does what is due at now.
