@@ -2,41 +2,134 @@ package feeds
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
-// Feed is one venue's connections and the hot loop that drives them.
+// ErrStopped is returned by Attach and Run of a feed whose Run has ended.
+var ErrStopped = errors.New("feeds: feed has stopped")
+
+// Feed is one venue's connections and the hot loop that drives them. Run is
+// the loop; every other method is safe from any goroutine at any time.
 type Feed struct {
-	cfg Config
+	cfg  Config
+	loop *loop
+
+	mu    sync.Mutex // guards phase, and the publisher while no loop runs
+	phase phase
 }
 
-// New checks cfg and prepares a feed; nothing is dialled before Run.
+type phase uint8
+
+const (
+	phaseNew phase = iota
+	phaseRunning
+	phaseEnded
+)
+
+// New checks cfg and prepares a feed; nothing is dialled and no goroutine runs
+// before Run. Its error names every problem of cfg.
 func New(cfg Config) (*Feed, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Feed{cfg: cfg}, nil
-}
-
-// Run drives the feed until ctx ends; it may be called once. It returns nil
-// after a stop that ctx asked for.
-func (f *Feed) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}
-
-// Attach makes the feed publish into seg the topics that want selects, from a
-// fresh start of each. Any goroutine may call it, before Run too. detach ends
-// it and returns once the feed no longer touches seg.
-func (f *Feed) Attach(seg *ring.Segment, want func(instrument uint32, ch md.Channel) bool) (detach func(), err error) {
-	return func() {}, nil
+	f := &Feed{cfg: cfg}
+	var err error
+	if f.loop, err = newLoop(&f.cfg); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Name returns the feed's name.
 func (f *Feed) Name() string { return f.cfg.Name }
 
-// Health returns a picture of the feed. Any goroutine may call it.
-func (f *Feed) Health() Health { return Health{Name: f.cfg.Name, Venue: f.cfg.Venue.Spec().Name} }
+// Venue returns the venue that the feed listens to.
+func (f *Feed) Venue() Venue { return f.cfg.Venue }
+
+// Stats returns the counters of the feed's engine.
+func (f *Feed) Stats() *Stats { return f.loop.engine.Stats() }
+
+// Run drives the feed until ctx ends and returns nil then; connections are
+// closed and all goroutines have ended. Any error is of the host (descriptors,
+// the processor to pin to): whatever a venue does is dealt with inside. A feed
+// runs once.
+func (f *Feed) Run(ctx context.Context) error {
+	release, err := lockThread(f.cfg.CPU)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := f.begin(ctx); err != nil {
+		return err
+	}
+	err = f.loop.run()
+	f.mu.Lock()
+	f.loop.mail.drainAll()
+	f.phase = phaseEnded
+	close(f.loop.mail.ended)
+	f.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("feeds: %s: %w", f.cfg.Name, err)
+	}
+	return nil
+}
+
+func (f *Feed) begin(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.phase != phaseNew {
+		return ErrStopped
+	}
+	if err := f.loop.open(ctx); err != nil {
+		return fmt.Errorf("feeds: %s: %w", f.cfg.Name, err)
+	}
+	f.phase = phaseRunning
+	return nil
+}
+
+// Attach makes the feed publish into seg the topics that want selects, each
+// from a fresh start. want is called in the hot loop, once per topic. detach
+// ends it and returns once the feed no longer touches seg; it may be called
+// more than once.
+func (f *Feed) Attach(seg *ring.Segment, want func(instrument uint32, ch md.Channel) bool) (detach func(), err error) {
+	var p *ring.Producer
+	ended := f.do(func() {
+		if p, err = f.loop.pub.Attach(seg, want); err == nil {
+			f.loop.dirty = true
+		}
+	}, false)
+	if ended {
+		return nil, ErrStopped
+	}
+	if err != nil {
+		return nil, fmt.Errorf("feeds: %s: attach %s: %w", f.cfg.Name, seg.Name(), err)
+	}
+	var once sync.Once
+	return func() { once.Do(func() { f.do(func() { f.loop.pub.Detach(p) }, true) }) }, nil
+}
+
+// do runs command where the publisher may be touched: in the loop while it
+// runs, else here. After the loop's end it runs it only if late, and reports
+// the end.
+func (f *Feed) do(command func(), late bool) (ended bool) {
+	f.mu.Lock()
+	if f.phase == phaseRunning {
+		f.mu.Unlock()
+		if f.loop.mail.call(command) {
+			return false
+		}
+		f.mu.Lock() // the loop has ended meanwhile
+	}
+	defer f.mu.Unlock()
+	ended = f.phase == phaseEnded
+	if !ended || late {
+		command()
+	}
+	return ended
+}

@@ -42,6 +42,9 @@ type Config struct {
 	Channels    []md.Channel // default trades, book, bbo, as far as the venue has them
 	// Lines is the number of redundant connections, default 1, at most MaxLines.
 	Lines int
+	// Bind is the local address of each line, so that lines leave by different
+	// ways; a line beyond the list has the one that the host chooses.
+	Bind []netip.Addr
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
 
@@ -49,7 +52,7 @@ type Config struct {
 	Busy bool // poll without sleeping: lowest latency, one processor's full time
 
 	Transport nettune.Transport // default nettune.KernelTransport()
-	Options   nettune.Options   // socket options asked for, beside NODELAY and Fast Open
+	Options   nettune.Options   // socket options asked for; default nettune's, and receive time stamps
 	Table     *md.Table         // instrument table, required
 	Epoch     int64             // ns; default the wall clock at New
 	TLS       *tls.Config       // for wss and https; default the system's authorities
@@ -121,6 +124,10 @@ func (c Config) withDefaults() Config {
 	if c.Transport == nil {
 		c.Transport = nettune.KernelTransport()
 	}
+	if c.Options == (nettune.Options{}) {
+		c.Options = nettune.DefaultOptions()
+		c.Options.Timestamps = true
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +149,14 @@ func (c Config) withDefaults() Config {
 		c.Budget = NewBudget(0, 0)
 	}
 	return c
+}
+
+// bind returns the local address of a line, the zero address for any.
+func (c *Config) bind(line int) netip.Addr {
+	if line < len(c.Bind) {
+		return c.Bind[line]
+	}
+	return netip.Addr{}
 }
 
 // validate returns every problem, joined.

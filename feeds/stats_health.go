@@ -1,6 +1,10 @@
 package feeds
 
-import "time"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // LineState is where a line is in its life.
 type LineState uint8
@@ -31,20 +35,18 @@ type Health struct {
 	Name  string // of the feed
 	Venue string
 	URL   string
-	State string // "live" if a line is, else the state of the line that got furthest
-	Since int64  // wall ns of the last change of State
+	State string // "live" if a line is, else the state of the line that is furthest
 
 	Lines []LineHealth
 
-	Catalogue      string // "none", "cached", "fetched", or "failed: …"
-	Instruments    int    // in the last catalogue that was read
-	CatalogueAt    int64  // wall ns of that, 0 if none
-	RESTRequests   uint64
-	RESTFailures   uint64
-	MailboxRefused uint64 // messages refused because the mailbox was full
+	Catalogue    string // "none", "cached", "fetched" or "failed: …"
+	Instruments  int    // in the catalogue in use, 0 without one
+	CatalogueAt  int64  // wall ns at which it was read, 0 without one
+	RESTRequests uint64
+	RESTFailures uint64
 
-	Latency Latency // venue's event time to reception, last seconds
-	Publish Latency // reception to the record's publication, last seconds
+	Latency Latency // venue's event time to reception, last 5 s
+	Publish Latency // reception to publication in the rings, last 5 s
 }
 
 // LineHealth is the picture of one connection.
@@ -53,29 +55,74 @@ type LineHealth struct {
 	State LineState
 	Since int64 // wall ns of the last change of State
 
-	Remote    string   // address last dialled
-	Options   []string // socket options that the kernel really granted, "nodelay=1"
-	Connects  uint64   // WebSocket connections made
-	Attempts  uint64   // connection attempts made
-	LastError string   // what ended the last attempt or connection, "" if nothing did
-	LastFault string   // its reason, one of the names in Faults
-	LastAt    int64    // wall ns of that
-	Retry     time.Duration
-	LastFrame int64 // wall ns at which bytes last came
+	Remote    string        // address last dialled
+	Options   []string      // socket options that were really granted: "nodelay=1", "rcvbuf=131072"
+	Attempts  uint64        // look-ups begun, each followed by one dial or more
+	Connects  uint64        // WebSocket connections made
+	LastFault string        // why the last attempt or connection ended: a key of Faults, "" if none did
+	LastError string        // the same in full
+	LastAt    int64         // wall ns of that
+	Retry     time.Duration // delay of the attempt that is waited for, 0 if none is
 
-	Frames uint64 // messages read
-	Bytes  uint64 // in them
-	Sent   uint64 // messages sent
+	Frames    uint64 // messages read
+	Bytes     uint64 // in them
+	Sent      uint64 // messages sent
+	LastFrame int64  // wall ns at which bytes last came, 0 if none did
 
-	Faults map[string]uint64 // ended attempts and connections by reason; all reasons are present
+	Faults map[string]uint64 // ended attempts and connections by reason; every reason is present
 }
 
-// Latency holds percentiles over the last seconds, in ns. Count 0 means no
-// sample; Negative counts samples below zero (clocks), which are in no
-// percentile.
+// Latency holds percentiles of the last seconds in ns, at most 1/16 too high.
 type Latency struct {
-	Count    uint64
-	Negative uint64
+	Count    uint64 // samples that were not negative
+	Negative uint64 // samples below zero (clocks differ): in no percentile
 	P50, P99 int64
 	Max      int64
+}
+
+// feedStats is what a loop tells about itself beside its lines.
+type feedStats struct {
+	restRequests, restFailures atomic.Uint64
+	receive, publish           latencyWindow
+
+	mu          sync.Mutex
+	state       string
+	instruments int
+	at          int64
+}
+
+func (h *feedStats) catalogue(state string, instruments int, wall int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state, h.instruments, h.at = state, instruments, wall
+}
+
+// catalogueFailed keeps the figures of the catalogue in use.
+func (h *feedStats) catalogueFailed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = "failed: " + err.Error()
+}
+
+// Health returns a picture of the feed. Any goroutine may call it.
+func (f *Feed) Health() Health {
+	l := f.loop
+	h := Health{Name: f.cfg.Name, Venue: l.spec.Name, URL: f.cfg.URL,
+		RESTRequests: l.health.restRequests.Load(), RESTFailures: l.health.restFailures.Load()}
+	best := LineIdle
+	for _, s := range l.sessions {
+		line := s.stats.health(s.line)
+		best = max(best, line.State)
+		h.Lines = append(h.Lines, line)
+	}
+	h.State = best.String()
+	_, mono := f.cfg.Clock()
+	h.Latency, h.Publish = l.health.receive.read(mono), l.health.publish.read(mono)
+	l.health.mu.Lock()
+	defer l.health.mu.Unlock()
+	h.Catalogue, h.Instruments, h.CatalogueAt = l.health.state, l.health.instruments, l.health.at
+	if h.Catalogue == "" {
+		h.Catalogue = "none"
+	}
+	return h
 }

@@ -1,0 +1,36 @@
+package feeds
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxCPUs bounds Config.CPU: the size of unix.CPUSet.
+const maxCPUs = 1024
+
+// lockThread binds the calling goroutine to its OS thread and, unless cpu is
+// -1, the thread to that processor (sched_setaffinity(2)). release undoes both.
+func lockThread(cpu int) (release func(), err error) {
+	runtime.LockOSThread()
+	if cpu < 0 {
+		return runtime.UnlockOSThread, nil
+	}
+	var before, want unix.CPUSet
+	want.Set(cpu)
+	if err = unix.SchedGetaffinity(0, &before); err == nil {
+		err = unix.SchedSetaffinity(0, &want)
+	}
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("feeds: pin the hot loop to cpu %d: %w", cpu, err)
+	}
+	return func() {
+		// A thread that keeps the mask must not serve other goroutines: left
+		// locked, it ends with its goroutine.
+		if unix.SchedSetaffinity(0, &before) == nil {
+			runtime.UnlockOSThread()
+		}
+	}, nil
+}

@@ -1,0 +1,296 @@
+package feeds
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"tickrelay/feeds/wsconn"
+	"tickrelay/nettune"
+)
+
+// framesPerTurn bounds what one line may do before the others, the timers and
+// the mailbox have their turn.
+const framesPerTurn = 64
+
+// session is one line: a connection to the venue, made again whenever it ends.
+// It is a state machine that the loop drives by events and timers:
+//
+//	backoff → resolving → dialling → (tls) → handshaking → live
+//	   ▲___________________any fault, in any state____________│
+type session struct {
+	l     *loop
+	line  int
+	state LineState
+
+	until   int64 // mono ns at which the present state has taken too long; in backoff, its end
+	attempt int   // failed in a row, for the back-off
+	serial  uint  // of the attempt: tells late look-ups from current ones
+
+	addrs   []netip.Addr // of the last look-up that succeeded
+	next    int          // index of the address to dial next
+	tried   int          // addresses dialled in this attempt
+	granted bool         // the budget has allowed the next dial, at until
+
+	stream nettune.Stream
+	conn   *wsconn.Conn
+	more   bool // complete messages may be waiting in conn
+
+	liveAt   int64 // mono ns of the last state live
+	ageAt    int64 // mono ns at which the connection is to be renewed
+	heardAt  int64 // mono ns of the last sign of life
+	lastRecv int64 // conn.LastRecv at that time
+	out      outbox
+
+	stats lineStats
+}
+
+// setState moves to a state that may last for limit; 0 for ever.
+func (s *session) setState(state LineState, limit time.Duration) {
+	s.state, s.until = state, never
+	if limit > 0 {
+		s.until = s.l.mono + int64(limit)
+		s.l.rearm(s.until)
+	}
+	s.stats.state(state, s.l.wall)
+}
+
+// start begins an attempt: looks the host up.
+func (s *session) start() {
+	s.serial++
+	s.tried = 0
+	s.stats.attempts.Add(1)
+	s.setState(LineResolving, s.l.cfg.Limits.Resolve+time.Second)
+	l, serial, host := s.l, s.serial, s.l.endpoint.host
+	l.workers.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, l.cfg.Limits.Resolve)
+		defer cancel()
+		addrs, err := addresses(ctx, l.cfg.Resolve, host)
+		l.mail.post(func() { s.resolved(serial, addrs, err) })
+	})
+}
+
+// resolved takes the answer of a look-up; the addresses of an earlier one do
+// when the name service fails.
+func (s *session) resolved(serial uint, addrs []netip.Addr, err error) {
+	if s.state != LineResolving || serial != s.serial {
+		return
+	}
+	if err != nil {
+		if len(s.addrs) == 0 {
+			s.fail(err)
+			return
+		}
+		s.stats.fault(FaultResolve, err, s.l.wall)
+		s.l.log.Warn("host not resolved, using the addresses of before", "line", s.line, "error", err)
+	} else {
+		s.addrs = addrs
+	}
+	s.dial()
+}
+
+// dial connects to the next address of the list.
+func (s *session) dial() {
+	addr := netip.AddrPortFrom(s.addrs[s.next%len(s.addrs)], s.l.endpoint.port)
+	s.next++
+	s.tried++
+	s.setState(LineDialling, s.l.cfg.Limits.Dial+time.Second)
+	s.stats.dialled(addr)
+	stream, err := s.l.poller.Dial(nettune.DialOptions{Addr: addr, Bind: s.l.cfg.bind(s.line),
+		Options: s.l.cfg.Options, Timeout: s.l.cfg.Limits.Dial})
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.stream = stream
+	stream.SetData(s)
+}
+
+// event takes what the poller says about the session's stream.
+func (s *session) event(ev *nettune.Event) {
+	if ev.Stream != s.stream {
+		return // of a stream that was closed earlier in this turn
+	}
+	if ev.Flags&nettune.Closed != 0 {
+		s.stream = nil // freed by the transport
+		s.fail(ev.Err)
+		return
+	}
+	switch s.state {
+	case LineDialling:
+		if ev.Flags&nettune.Connected != 0 {
+			s.connected()
+		}
+	case LineTLS:
+		if ev.Flags&nettune.Connected != 0 {
+			s.upgrade()
+		}
+	case LineHandshaking:
+		s.handshake()
+	case LineLive:
+		if ev.Flags&nettune.Writable != 0 {
+			if err := s.conn.Flush(); err != nil && err != nettune.ErrWouldBlock {
+				s.fail(err)
+				return
+			}
+		}
+		if ev.Flags&nettune.Readable != 0 {
+			s.read()
+		}
+	}
+}
+
+// connected follows TCP's handshake; with Fast Open the peer has not been
+// asked yet, and a refusal shows in the next state.
+func (s *session) connected() {
+	if !s.l.endpoint.tls {
+		s.upgrade()
+		return
+	}
+	s.setState(LineTLS, s.l.cfg.Limits.Handshake+time.Second)
+	// The deadline is the wall's: the handshake runs beside the loop's clock.
+	secure, err := nettune.TLSClient(s.stream, s.l.poller, s.l.tls, time.Now().Add(s.l.cfg.Limits.Handshake))
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.stream = secure
+	secure.SetData(s)
+}
+
+func (s *session) upgrade() {
+	s.setState(LineHandshaking, s.l.cfg.Limits.Handshake)
+	s.conn = wsconn.New(s.stream, wsconn.Config{Host: s.l.endpoint.header, Path: s.l.endpoint.target,
+		Header: [][2]string{{"User-Agent", "tickrelay"}}, MaxMessage: s.l.spec.MaxFrame})
+	s.handshake()
+}
+
+func (s *session) handshake() {
+	switch err := s.conn.Handshake(); err {
+	case nil:
+		s.live()
+	case nettune.ErrWouldBlock:
+	default:
+		s.fail(err)
+	}
+}
+
+// live follows the upgrade: options are reported, the engine subscribes.
+func (s *session) live() {
+	l := s.l
+	s.setState(LineLive, 0)
+	s.liveAt, s.heardAt, s.lastRecv = l.mono, l.mono, s.conn.LastRecv()
+	s.ageAt = l.mono + int64(l.cfg.Limits.MaxAge) - l.rng.Int64N(int64(l.cfg.Limits.MaxAge)/48+1)
+	s.out.reset(l.mono, l.spec)
+	granted := optionList(s.stream.Granted())
+	s.stats.connected(granted)
+	l.log.Info("connected", "line", s.line, "remote", s.stream.RemoteAddr(), "options", granted)
+	l.rearm(l.mono)
+	l.engine.Connected(s.line, l.wall)
+	l.settle()
+	s.read() // frames may have come with the answer to the upgrade
+}
+
+// read hands complete messages to the engine, each published before the next
+// is looked at.
+func (s *session) read() {
+	l := s.l
+	frames, bytes := uint64(0), uint64(0)
+	s.more = false
+	for s.conn != nil {
+		if frames == framesPerTurn {
+			s.more = true
+			break
+		}
+		_, payload, rx, err := s.conn.Read()
+		if err != nil {
+			if err != nettune.ErrWouldBlock {
+				s.fail(err)
+			}
+			break
+		}
+		frames++
+		bytes += uint64(len(payload))
+		l.frame(s.line, payload, rx)
+	}
+	if s.conn != nil {
+		if recv := s.conn.LastRecv(); recv != s.lastRecv {
+			s.lastRecv, s.heardAt = recv, l.mono
+		}
+	}
+	s.stats.read(frames, bytes, s.lastRecv)
+}
+
+// fail ends the attempt or the connection and schedules the next one.
+func (s *session) fail(err error) {
+	l := s.l
+	fault := classify(s.state, err)
+	was := s.state
+	s.drop()
+	s.stats.fault(fault, err, l.wall)
+	if was == LineLive {
+		if l.mono-s.liveAt >= int64(l.cfg.Backoff.Healthy) && s.stats.frames.Load() > 0 {
+			s.attempt = 0
+		}
+		l.engine.Disconnected(s.line, l.wall, fault.String())
+	}
+	if l.stopping {
+		s.setState(LineIdle, 0)
+		return
+	}
+	at := s.retryAt(was, fault)
+	s.stats.retry(time.Duration(at - l.mono))
+	l.log.Warn("line down", "line", s.line, "state", was.String(), "reason", fault.String(), "error", err,
+		"attempt", s.attempt, "retry", time.Duration(at-l.mono))
+	s.setState(LineBackoff, 0)
+	s.until = at
+	l.rearm(at)
+}
+
+// retryAt is when the next attempt starts, or the host's next address is
+// dialled when this one did not answer.
+func (s *session) retryAt(was LineState, fault Fault) int64 {
+	l := s.l
+	s.granted = false
+	if was == LineDialling && s.tried < len(s.addrs) {
+		return l.mono
+	}
+	s.tried = 0
+	s.attempt++
+	delay := l.cfg.Backoff.delay(s.attempt, l.rng)
+	if fault == FaultRateLimited { // no jitter below the cap: the venue has seen enough of us
+		delay += l.cfg.Backoff.Cap
+	}
+	return l.mono + int64(delay)
+}
+
+// drop closes the connection as it is.
+func (s *session) drop() {
+	if s.stream != nil {
+		s.stream.Close()
+	}
+	s.stream, s.conn, s.more = nil, nil, false
+}
+
+// bye says so before the connection is dropped by our own decision.
+func (s *session) bye(err error) {
+	if s.conn != nil && s.conn.Open() {
+		s.conn.Close(1000, "")
+	}
+	s.fail(err)
+}
+
+// discard reads and forgets what comes behind our close frame. True at the end.
+func (s *session) discard() bool {
+	err := s.conn.Flush()
+	for i := 0; i < framesPerTurn && (err == nil || err == nettune.ErrWouldBlock); i++ {
+		if _, _, _, err = s.conn.Read(); err == nettune.ErrWouldBlock {
+			return false
+		}
+	}
+	if err == nil {
+		return false
+	}
+	s.drop()
+	return true
+}

@@ -1,0 +1,270 @@
+package feeds
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// acceptAll makes a peer per dial and keeps them.
+func acceptAll(peers *[]*simPeer, set func(*simPeer)) func(*simNet, netip.AddrPort) (*simPeer, error) {
+	return func(*simNet, netip.AddrPort) (*simPeer, error) {
+		p := &simPeer{}
+		if set != nil {
+			set(p)
+		}
+		*peers = append(*peers, p)
+		return p, nil
+	}
+}
+
+func faultsOf(n *simNet, line int) map[string]uint64 {
+	h := n.l.sessions[line].stats.health(line)
+	got := map[string]uint64{}
+	for name, count := range h.Faults {
+		if count != 0 {
+			got[name] = count
+		}
+	}
+	return got
+}
+
+func wantFaults(t *testing.T, n *simNet, want map[string]uint64) {
+	t.Helper()
+	got := faultsOf(n, 0)
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("fault %s counted %d times, want %d (all: %v)", name, got[name], want[name], got)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("unexpected fault %s, %d times", name, got[name])
+		}
+	}
+}
+
+func TestSessionRefusedBacksOffToTheCap(t *testing.T) {
+	v := newToyVenue()
+	n := newSimFeed(t, Config{Venue: v, Budget: NewBudget(1000, time.Nanosecond)}, func(*simNet, netip.AddrPort) (*simPeer, error) {
+		return nil, syscall.ECONNREFUSED
+	})
+	n.run(20 * time.Minute)
+	got := faultsOf(n, 0)
+	// A mean delay of 15 s in the long run: 80 dials, and some quick first ones.
+	if got["refused"] < 60 || got["refused"] > 110 {
+		t.Errorf("%d refused dials in 20 minutes, want some 85 at a cap of 30 s", got["refused"])
+	}
+	for i := 1; i < len(n.dials); i++ {
+		if gap := time.Duration(n.dials[i] - n.dials[i-1]); gap > 30*time.Second || gap < 20*time.Millisecond {
+			t.Fatalf("dial %d came %s after the one before", i, gap)
+		}
+	}
+	if first := time.Duration(n.dials[4] - n.dials[0]); first > 8*time.Second {
+		t.Errorf("the first five dials took %s", first)
+	}
+}
+
+func TestSessionBackoffResetsOnlyAfterHealth(t *testing.T) {
+	gaps := func(life time.Duration) (last time.Duration) {
+		v := newToyVenue()
+		var cuts []int64
+		n := newSimFeed(t, Config{Venue: v}, nil)
+		n.accept = func(n *simNet, _ netip.AddrPort) (*simPeer, error) {
+			p := &simPeer{}
+			n.after(0, func() { p.send(ws.NewTextFrame([]byte("trade"))) })
+			n.after(life, func() { p.s.end = syscall.ECONNRESET; cuts = append(cuts, n.now.Load()) })
+			return p, nil
+		}
+		n.run(40 * (life + 20*time.Second))
+		if len(cuts) < 20 {
+			t.Fatalf("only %d connections of %s", len(cuts), life)
+		}
+		for i := 10; i < min(len(cuts), len(n.dials)-1); i++ {
+			last = max(last, time.Duration(n.dials[i+1]-cuts[i]))
+		}
+		return last
+	}
+	if got := gaps(70 * time.Second); got > 2*time.Second {
+		t.Errorf("after 70 s of health the next dial took %s, want a first attempt's delay", got)
+	}
+	if got := gaps(5 * time.Second); got < 10*time.Second {
+		t.Errorf("a venue that cuts after 5 s is dialled again within %s for ever", got)
+	}
+}
+
+func TestSessionSilentPeerIsLeft(t *testing.T) {
+	v := newToyVenue()
+	v.spec.DeadAfter = 10 * time.Second
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: v}, acceptAll(&peers, nil))
+	for i := range 4 { // signs of life of every kind, 9 s apart
+		n.after(time.Duration(i+1)*9*time.Second, func() {
+			switch i {
+			case 0:
+				peers[0].send(ws.NewTextFrame([]byte("trade")))
+			case 1:
+				peers[0].send(ws.NewPingFrame([]byte("x")))
+			case 2:
+				peers[0].send(ws.NewPongFrame(nil))
+			case 3:
+				peers[0].send(ws.NewTextFrame([]byte("pong")))
+			}
+		})
+	}
+	n.run(45 * time.Second)
+	if len(n.dials) != 1 {
+		t.Fatalf("%d dials although something came every 9 s", len(n.dials))
+	}
+	if n.run(2 * time.Second); n.l.sessions[0].state == LineLive && len(n.dials) == 1 {
+		t.Error("10 s after the last frame the connection is still thought alive")
+	}
+	wantFaults(t, n, map[string]uint64{"silent": 1})
+	if len(peers[0].times(ws.OpPong, "x")) != 1 {
+		t.Error("the venue's ping was not answered")
+	}
+}
+
+func TestSessionHeartbeatsAndSendPace(t *testing.T) {
+	v := newToyVenue()
+	v.spec.Ping, v.spec.PingEvery, v.spec.SendEvery = []byte("ping"), 25*time.Second, 200*time.Millisecond
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: v}, acceptAll(&peers, nil))
+	n.after(30*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("ping"))) })
+	n.run(10 * time.Minute)
+	pings := peers[0].times(ws.OpText, "ping")
+	if len(pings) != 23 && len(pings) != 24 {
+		t.Errorf("%d heartbeats in ten minutes at 25 s, want 23 or 24", len(pings))
+	}
+	if len(peers[0].times(ws.OpText, "subscribe BTCUSDT")) != 1 {
+		t.Errorf("subscriptions sent: %v", peers[0].got)
+	}
+	if len(peers[0].times(ws.OpText, "pong of the feed")) != 1 {
+		t.Error("the venue's application-level ping was not answered")
+	}
+	for i := 1; i < len(peers[0].got); i++ {
+		if gap := time.Duration(peers[0].got[i].at - peers[0].got[i-1].at); gap < v.spec.SendEvery {
+			t.Fatalf("messages %d and %d are %s apart", i-1, i, gap)
+		}
+	}
+}
+
+func TestSessionProtocolPingWithoutVenuePing(t *testing.T) {
+	v := newToyVenue()
+	v.spec.PingEvery = time.Minute
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: v}, acceptAll(&peers, nil))
+	n.run(10*time.Minute + time.Second)
+	if got := len(peers[0].times(ws.OpPing, "")); got != 10 {
+		t.Errorf("%d protocol pings in ten minutes, want 10", got)
+	}
+}
+
+func TestSessionTimeoutsAndRefusalsHaveNames(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		accept func(*simNet, netip.AddrPort) (*simPeer, error)
+	}{
+		{"dial_timeout", func(*simNet, netip.AddrPort) (*simPeer, error) { return nil, nil }},
+		{"refused", func(*simNet, netip.AddrPort) (*simPeer, error) { return nil, syscall.ECONNREFUSED }},
+		{"unreachable", func(*simNet, netip.AddrPort) (*simPeer, error) { return nil, syscall.ENETUNREACH }},
+		{"handshake_timeout", func(*simNet, netip.AddrPort) (*simPeer, error) { return &simPeer{mute: true}, nil }},
+		{"upgrade", func(*simNet, netip.AddrPort) (*simPeer, error) { return &simPeer{status: 404}, nil }},
+		{"rate_limited", func(*simNet, netip.AddrPort) (*simPeer, error) { return &simPeer{status: 429}, nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newSimFeed(t, Config{Venue: newToyVenue()}, c.accept)
+			for len(faultsOf(n, 0)) == 0 && n.now.Load() < int64(time.Minute) {
+				n.run(time.Second)
+			}
+			got := faultsOf(n, 0)
+			if got[c.name] == 0 || len(got) != 1 {
+				t.Errorf("faults are %v, want %s", got, c.name)
+			}
+			if h := n.l.sessions[0].stats.health(0); h.LastFault != c.name || h.LastError == "" {
+				t.Errorf("health says %q %q", h.LastFault, h.LastError)
+			}
+		})
+	}
+}
+
+func TestSessionRateLimitedUpgradeStaysAway(t *testing.T) {
+	n := newSimFeed(t, Config{Venue: newToyVenue()}, func(*simNet, netip.AddrPort) (*simPeer, error) {
+		return &simPeer{status: 429}, nil
+	})
+	n.run(10 * time.Minute)
+	for i := 1; i < len(n.dials); i++ {
+		if gap := time.Duration(n.dials[i] - n.dials[i-1]); gap < 30*time.Second {
+			t.Fatalf("dialled again %s after 429", gap)
+		}
+	}
+}
+
+func TestSessionTriesEveryAddressBeforeBackingOff(t *testing.T) {
+	var to []netip.Addr
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")}
+	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolveTo(addrs, nil)}, nil)
+	n.accept = func(_ *simNet, a netip.AddrPort) (*simPeer, error) {
+		if to = append(to, a.Addr()); a.Addr() == addrs[2] {
+			return &simPeer{}, nil
+		}
+		return nil, syscall.EHOSTUNREACH
+	}
+	n.run(time.Second)
+	if len(to) != 3 || to[0] != addrs[0] || to[1] != addrs[1] {
+		t.Errorf("dialled %v within a second, want all three", to)
+	}
+	if n.l.sessions[0].state != LineLive {
+		t.Errorf("line is %s", n.l.sessions[0].state)
+	}
+}
+
+func TestSessionKeepsOldAddressesWhenNamesFail(t *testing.T) {
+	fail := errors.New("no such host")
+	resolver := &switchResolver{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve}, acceptAll(&peers, nil))
+	n.run(time.Second)
+	resolver.fail(fail)
+	peers[0].s.end = syscall.ECONNRESET
+	n.run(time.Minute)
+	if len(peers) != 2 || n.l.sessions[0].state != LineLive {
+		t.Errorf("%d connections, line is %s", len(peers), n.l.sessions[0].state)
+	}
+	wantFaults(t, n, map[string]uint64{"reset": 1, "resolve": 1})
+}
+
+func TestSessionVenueAnnouncesItsEnd(t *testing.T) {
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: newToyVenue()}, acceptAll(&peers, nil))
+	n.after(time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("leaving"))) })
+	n.run(10 * time.Second)
+	if len(peers) != 2 {
+		t.Fatalf("%d connections, want a second one", len(peers))
+	}
+	wantFaults(t, n, map[string]uint64{"asked": 1})
+	last := peers[0].got[len(peers[0].got)-1]
+	if last.op != ws.OpClose {
+		t.Errorf("the old connection ended without a close frame: %v", last)
+	}
+}
+
+func TestSessionRenewsBeforeTheDailyCutOnlyBesideAnother(t *testing.T) {
+	for _, c := range []struct {
+		lines, dials int
+	}{{1, 1}, {2, 4}} {
+		var peers []*simPeer
+		n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: c.lines, Limits: Deadlines{MaxAge: 10 * time.Minute}}, acceptAll(&peers, nil))
+		n.run(11 * time.Minute)
+		if len(n.dials) != c.dials {
+			t.Errorf("%d lines made %d connections in eleven minutes, want %d", c.lines, len(n.dials), c.dials)
+		}
+		if c.lines == 2 {
+			wantFaults(t, n, map[string]uint64{"age": 1})
+		}
+	}
+}
