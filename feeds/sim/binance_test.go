@@ -121,7 +121,7 @@ func TestBinanceBookTickerIsTop(t *testing.T) {
 			}
 		}
 	}
-	if compared < 50 {
+	if compared < 20 {
 		t.Errorf("only %d book tickers met a depth update", compared)
 	}
 }

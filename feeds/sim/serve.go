@@ -39,7 +39,6 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.wg.Done()
 	s.goes(x.writeLoop)
-	s.locked(func() { s.dialect.opened(x) })
 	err = x.readLoop(func(op ws.OpCode, msg []byte) {
 		s.locked(func() { s.dialect.text(x, msg) })
 	})
@@ -66,6 +65,7 @@ func (s *Server) admit(x *session) bool {
 	now := time.Now()
 	x.hush, x.mute = now.Before(s.hushUntil), now.Before(s.muteUntil)
 	s.sessions = append(s.sessions, x)
+	s.dialect.opened(x)
 	return true
 }
 
@@ -155,7 +155,7 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// levels appends the JSON array of levels [[price, size, …], …].
+// appendLevels appends the JSON array of levels [[price, size, …], …].
 func appendLevels(dst []byte, levels []Level, one func(dst []byte, lv Level) []byte) []byte {
 	dst = append(dst, '[')
 	for i, lv := range levels {

@@ -20,7 +20,7 @@ const (
 	// maxRequest bounds a client's message (OKX documents 64 KB).
 	maxRequest = 64 << 10
 	// writeTimeout is how long one write may take before the client is dropped.
-	writeTimeout = 10 * time.Second
+	writeTimeout = 20 * time.Second
 )
 
 // wireFrame is an unmasked frame as it goes over the wire, shared by all
@@ -66,11 +66,12 @@ type session struct {
 	in   *bufio.Reader
 	log  *slog.Logger
 
-	queue chan outgoing
-	done  chan struct{} // closed when the session ends
-	once  sync.Once
-	sent  atomic.Int64 // items put into queue
-	wrote atomic.Int64 // items done with
+	queue  chan outgoing
+	urgent chan outgoing // overtakes queue; replays only, whose queue is full by design
+	done   chan struct{} // closed when the session ends
+	once   sync.Once
+	sent   atomic.Int64 // items put into queue
+	wrote  atomic.Int64 // items done with
 
 	lastHeard atomic.Int64 // ns since 1970 UTC
 	pings     atomic.Int32 // protocol pings without a pong
@@ -79,7 +80,8 @@ type session struct {
 
 	// The rest is guarded by the server's lock.
 	wrapped bool     // Binance: frames carry their stream's name
-	wanted  []string // Binance: streams named in the address
+	wanted  []string // streams named in the address
+	started bool     // a replay has begun
 	streams []*stream
 	armed   [numFaults]int // how many of the next frames meet the fault
 	silent  bool           // nothing is sent any more
@@ -102,12 +104,16 @@ func (s *session) end() {
 	})
 }
 
-// enqueue puts an item into the queue; a client that is too far behind is
-// dropped.
+// enqueue puts an item into the queue, in replays into the one that overtakes;
+// a client that is too far behind is dropped.
 func (s *session) enqueue(o outgoing) {
+	to := s.queue
+	if s.urgent != nil {
+		to = s.urgent
+	}
 	s.sent.Add(1)
 	select {
-	case s.queue <- o:
+	case to <- o:
 	default:
 		s.wrote.Add(1)
 		select {
@@ -186,6 +192,7 @@ func (s *session) readLoop(text func(op ws.OpCode, msg []byte)) error {
 		}
 		if h.Length > maxRequest || int64(len(message))+h.Length > maxRequest {
 			s.enqueue(closing(ws.StatusMessageTooBig, "request too big", 0))
+			s.discard()
 			return errors.New("request too big")
 		}
 		payload := make([]byte, h.Length)
@@ -196,6 +203,7 @@ func (s *session) readLoop(text func(op ws.OpCode, msg []byte)) error {
 		s.lastHeard.Store(time.Now().UnixNano())
 		if s.tooFast(s.srv.dialect.rate()) {
 			s.enqueue(closing(ws.StatusPolicyViolation, "too many requests", 0))
+			s.discard()
 			return errors.New("more requests per second than the venue takes")
 		}
 		switch {
@@ -205,7 +213,7 @@ func (s *session) readLoop(text func(op ws.OpCode, msg []byte)) error {
 			s.pings.Store(0)
 		case h.OpCode == ws.OpClose:
 			s.enqueue(outgoing{frame: newFrame(ws.OpClose, payload), close: ws.StatusNormalClosure})
-			<-s.done
+			s.discard()
 			return nil
 		default:
 			if message = append(message, payload...); h.Fin {
@@ -215,6 +223,10 @@ func (s *session) readLoop(text func(op ws.OpCode, msg []byte)) error {
 		}
 	}
 }
+
+// discard reads on without a look until the writer has ended the connection:
+// closing it with unread bytes would reset it under the close frame.
+func (s *session) discard() { io.Copy(io.Discard, s.in) }
 
 // fragmented is the state bit of a message that has begun.
 func fragmented(message []byte) ws.State {
@@ -234,11 +246,9 @@ func (s *session) writeLoop() {
 	defer s.end()
 	out := bufio.NewWriterSize(s.conn, 64<<10)
 	for {
-		var o outgoing
-		select {
-		case <-s.done:
+		o, ok := s.take(nil)
+		if !ok {
 			return
-		case o = <-s.queue:
 		}
 		if err := s.write(out, o); err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
@@ -248,6 +258,24 @@ func (s *session) writeLoop() {
 		}
 		s.wrote.Add(1)
 	}
+}
+
+// take waits for the next item; false when the session ends or the timer fires.
+func (s *session) take(timer <-chan time.Time) (outgoing, bool) {
+	select {
+	case o := <-s.urgent:
+		return o, true
+	default:
+	}
+	select {
+	case <-s.done:
+	case <-timer:
+	case o := <-s.urgent:
+		return o, true
+	case o := <-s.queue:
+		return o, true
+	}
+	return outgoing{}, false
 }
 
 // write does one item. io.EOF ends the session on purpose.
@@ -317,13 +345,9 @@ func (s *session) dripLoop(out *bufio.Writer, d time.Duration) error {
 	}
 	until := time.Now().Add(d)
 	for time.Now().Before(until) {
-		var o outgoing
-		select {
-		case <-s.done:
-			return io.EOF
-		case <-time.After(time.Until(until)):
+		o, ok := s.take(time.After(time.Until(until)))
+		if !ok {
 			return nil
-		case o = <-s.queue:
 		}
 		if o.stall > 0 || o.drip > 0 || o.cut || o.close != 0 {
 			err := s.write(out, o)

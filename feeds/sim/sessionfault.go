@@ -36,8 +36,8 @@ func (s *session) arm(f Fault, lasting time.Duration) {
 	}
 }
 
-// take says whether the next frame meets f, and uses that up.
-func (s *session) take(f Fault) bool {
+// meets says whether the next frame meets f, and uses that up.
+func (s *session) meets(f Fault) bool {
 	if s.armed[f] == 0 {
 		return false
 	}
@@ -57,7 +57,7 @@ func (s *session) afflict(key string, kind frameKind, frame wireFrame) []outgoin
 	if s.silent || s.hush || s.mute {
 		return nil
 	}
-	if s.take(FaultCutMidFrame) {
+	if s.meets(FaultCutMidFrame) {
 		return []outgoing{{frame: frame, cut: true}}
 	}
 	if kind == kindBook {
@@ -67,7 +67,7 @@ func (s *session) afflict(key string, kind frameKind, frame wireFrame) []outgoin
 				frame = bad
 			}
 		}
-		if s.take(FaultMissingSeq) {
+		if s.meets(FaultMissingSeq) {
 			return nil
 		}
 		if i := slices.IndexFunc(s.held, func(h heldFrame) bool { return h.key == key }); i >= 0 {
@@ -75,12 +75,12 @@ func (s *session) afflict(key string, kind frameKind, frame wireFrame) []outgoin
 			s.held = slices.Delete(s.held, i, i+1)
 			return []outgoing{{frame: frame}, {frame: before}}
 		}
-		if s.take(FaultReorder) {
+		if s.meets(FaultReorder) {
 			s.held = append(s.held, heldFrame{key, frame})
 			return nil
 		}
 	}
-	if s.take(FaultDuplicate) {
+	if s.meets(FaultDuplicate) {
 		return []outgoing{{frame: frame}, {frame: frame}}
 	}
 	return []outgoing{{frame: frame}}
