@@ -1,0 +1,211 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"tickrelay/nettune"
+)
+
+// acceptor accepts connections, reads the head of their first request within bounds
+// of size and time, and passes them on: WebSocket upgrades to a shard, the rest to
+// HTTP. One goroutine; a slow client costs it a small buffer.
+type acceptor struct {
+	g        *Gateway
+	poller   nettune.Poller
+	listener nettune.Listener
+	stats    acceptStats
+	heads    []*head // in the order of their deadlines; done ones are skipped
+	buf      []byte
+	next     int // shard that gets the next connection
+}
+
+// head is a request head that is being read.
+type head struct {
+	stream   nettune.Stream
+	bytes    []byte
+	deadline time.Time
+	done     bool
+}
+
+// maxHeads bounds the heads being read; beyond it the oldest is given up.
+const maxHeads = 4096
+
+func newAcceptor(g *Gateway) (*acceptor, error) {
+	addr, err := netip.ParseAddrPort(g.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("relay: listen %q: %w", g.cfg.Listen, err)
+	}
+	p, err := g.cfg.Transport.NewPoller(nettune.PollerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
+	}
+	l, err := p.Listen(nettune.ListenOptions{Addr: addr, Options: g.cfg.Options})
+	if err != nil {
+		p.Close()
+		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
+	}
+	return &acceptor{g: g, poller: p, listener: l, buf: make([]byte, g.cfg.Limits.MaxHead+1)}, nil
+}
+
+// run is the acceptor's goroutine.
+func (a *acceptor) run(ctx context.Context) error {
+	defer a.poller.Close()
+	stop := context.AfterFunc(ctx, a.poller.Wake)
+	defer stop()
+	var events []nettune.Event
+	for ctx.Err() == nil {
+		var err error
+		events, err = a.poller.Poll(events[:0], a.wait())
+		if err != nil {
+			return fmt.Errorf("relay: accept: %w", err)
+		}
+		for i := range events {
+			if e := &events[i]; e.Flags&nettune.Accept != 0 {
+				a.accept()
+			} else if h, _ := e.Stream.Data().(*head); h != nil && !h.done {
+				a.read(ctx, h)
+			}
+		}
+		clear(events)
+		a.expire(time.Now())
+	}
+	for _, h := range a.heads {
+		a.refuse(h, refusedLost, "")
+	}
+	return nil
+}
+
+// wait is the time until the first head is late.
+func (a *acceptor) wait() time.Duration {
+	for len(a.heads) > 0 && a.heads[0].done {
+		a.heads[0] = nil
+		a.heads = a.heads[1:]
+	}
+	if len(a.heads) == 0 {
+		return -1
+	}
+	return max(0, time.Until(a.heads[0].deadline)) + time.Millisecond
+}
+
+func (a *acceptor) expire(now time.Time) {
+	for len(a.heads) > 0 && (a.heads[0].done || now.After(a.heads[0].deadline) || len(a.heads) > maxHeads) {
+		a.refuse(a.heads[0], refusedHead, "408 Request Timeout")
+		a.heads[0] = nil
+		a.heads = a.heads[1:]
+	}
+}
+
+func (a *acceptor) accept() {
+	for range 64 {
+		s, err := a.listener.Accept()
+		if errors.Is(err, nettune.ErrWouldBlock) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors, most likely: let some be closed.
+			a.g.cfg.Log.Warn("accept failed", "error", err)
+			time.Sleep(10 * time.Millisecond)
+			return
+		}
+		a.stats.accepted.Add(1)
+		a.stats.pending.Add(1)
+		h := &head{stream: s, deadline: time.Now().Add(a.g.cfg.Limits.HeadTimeout)}
+		s.SetData(h)
+		a.heads = append(a.heads, h)
+	}
+}
+
+// read takes more of a head and passes the connection on when it is complete.
+func (a *acceptor) read(ctx context.Context, h *head) {
+	room := a.g.cfg.Limits.MaxHead - len(h.bytes)
+	n, _, err := h.stream.Read(a.buf[:room+1])
+	if n > 0 {
+		from := max(0, len(h.bytes)-3)
+		h.bytes = append(h.bytes, a.buf[:n]...)
+		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 {
+			a.complete(ctx, h, from+end+4)
+			return
+		}
+	}
+	switch {
+	case len(h.bytes) > a.g.cfg.Limits.MaxHead:
+		a.refuse(h, refusedHead, "431 Request Header Fields Too Large")
+	case err != nil && !errors.Is(err, nettune.ErrWouldBlock):
+		a.refuse(h, refusedLost, "")
+	}
+}
+
+func (a *acceptor) complete(ctx context.Context, h *head, end int) {
+	if isUpgrade(h.bytes[:end]) {
+		a.upgrade(h, end)
+		return
+	}
+	if !a.g.http.enter() {
+		a.refuse(h, refusedFull, "503 Service Unavailable")
+		return
+	}
+	a.finish(h)
+	c, err := nettune.NetConn(h.stream, h.bytes)
+	if err != nil {
+		a.g.http.leave()
+		a.stats.refused[refusedLost].Add(1)
+		return
+	}
+	a.g.http.serve(c)
+}
+
+func (a *acceptor) finish(h *head) {
+	h.done = true
+	h.stream.SetData(nil)
+	a.stats.pending.Add(-1)
+}
+
+// refuse ends a connection, with an HTTP status line if there is one to give.
+func (a *acceptor) refuse(h *head, reason refuseReason, status string) {
+	if h.done {
+		return
+	}
+	a.finish(h)
+	a.stats.refused[reason].Add(1)
+	if status != "" {
+		// A fresh socket takes this at once, or is not worth waiting for.
+		_, _ = h.stream.Write([]byte("HTTP/1.1 " + status + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+	}
+	h.stream.Close()
+}
+
+// upgrade answers a WebSocket handshake and hands the stream to a shard.
+func (a *acceptor) upgrade(h *head, end int) {
+	if a.g.connections() >= a.g.cfg.Limits.MaxConns {
+		a.refuse(h, refusedFull, "503 Service Unavailable")
+		return
+	}
+	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins)
+	n, werr := h.stream.Write(answer)
+	a.finish(h)
+	switch {
+	case errors.Is(err, errOrigin):
+		a.stats.refused[refusedOrigin].Add(1)
+	case err != nil:
+		a.stats.refused[refusedUpgrade].Add(1)
+	case n < len(answer) || werr != nil:
+		err = errors.Join(werr, errors.New("answer not taken"))
+		a.stats.refused[refusedLost].Add(1)
+	default:
+		err = a.poller.Release(h.stream)
+	}
+	if err != nil {
+		h.stream.Close()
+		return
+	}
+	s := a.g.shards[a.next%len(a.g.shards)]
+	a.next++
+	a.g.upgraded.Add(1)
+	rest := append([]byte(nil), h.bytes[end:]...)
+	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, shard: s, format: f, in: rest}})
+}

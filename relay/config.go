@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tickrelay/nettune"
+	"tickrelay/ring/md"
+)
+
+// Config says how a gateway listens and what it allows its clients. The zero value
+// of every field but Table is usable.
+type Config struct {
+	// Listen is the address of WebSocket and HTTP, default 127.0.0.1:8080.
+	// Port 0 takes a free one, see Gateway.Addr.
+	Listen string
+	// Transport carries the connections, default nettune.KernelTransport.
+	Transport nettune.Transport
+	// Options are asked for on the listener and its connections, zero: the
+	// transport's defaults.
+	Options nettune.Options
+	// Table names the instruments of the records. Required.
+	Table *md.TableView
+	// Feeds reports the feeds for the page, /readyz and /metrics. It is called
+	// from HTTP goroutines. nil: no feed runs in this process.
+	Feeds func() []FeedStatus
+	// Log gets state changes, default: discarded.
+	Log *slog.Logger
+	// Registry collects the metrics of /metrics, default: a new one.
+	Registry *prometheus.Registry
+	// Shards is the number of fan-out loops, 1 to 64, default GOMAXPROCS.
+	Shards int
+	// Origins lists the values of the Origin header that may open a WebSocket,
+	// for example "https://desk.example". Empty: the origin must be the host
+	// that is asked (what browsers call same-origin), or be absent.
+	// "*" allows all.
+	Origins []string
+
+	Limits Limits
+}
+
+// Limits bound what clients may cost. Zero fields take the default.
+type Limits struct {
+	// MaxConns is the number of WebSocket connections, default 16384.
+	MaxConns int
+	// MaxHTTP is the number of HTTP requests served at a time, default 256.
+	MaxHTTP int
+	// MaxHead is the size of a request head in bytes, default 8192.
+	MaxHead int
+	// HeadTimeout bounds the time until the head is complete, default 5 s.
+	HeadTimeout time.Duration
+	// MaxMessage is the size of a message from a client in bytes, default 65536.
+	MaxMessage int
+	// MaxTopics is the number of topics per connection, default 8192, and the
+	// number of patterns.
+	MaxTopics int
+	// Requests per second of one connection, default 20, with a burst of
+	// RequestBurst, default 100. Beyond it requests are refused with
+	// "rate_limited"; a connection that has RequestBurst of them refused is closed.
+	Requests     int
+	RequestBurst int
+	// QueueMessages and QueueBytes bound what waits for one connection, defaults
+	// 1024 messages and 4 MiB. One message is always accepted, however large.
+	QueueMessages int
+	QueueBytes    int
+	// SlowTimeout closes a connection whose queue overflowed and was not empty
+	// once for this long, default 10 s.
+	SlowTimeout time.Duration
+	// PingEvery is the time without a word from a client after which it is
+	// pinged, default 30 s; PongTimeout closes it when nothing comes back,
+	// default 10 s.
+	PingEvery   time.Duration
+	PongTimeout time.Duration
+	// CloseTimeout bounds the closing handshake, default 2 s.
+	CloseTimeout time.Duration
+	// DrainTimeout bounds the end of Run, default 5 s.
+	DrainTimeout time.Duration
+	// MaxWindows is the number of different depth and conflate_ms pairs that are
+	// kept per topic, default 16.
+	MaxWindows int
+}
+
+// Bounds of subscription options.
+const (
+	// MaxDepth is the largest depth of a book window, in levels per side.
+	MaxDepth = 1000
+	// MaxConflate is the largest conflate_ms.
+	MaxConflate = 60_000
+)
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	if c.Transport == nil {
+		c.Transport = nettune.KernelTransport()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Shards == 0 {
+		c.Shards = min(runtime.GOMAXPROCS(0), maxShards)
+	}
+	c.Limits = c.Limits.withDefaults()
+	return c
+}
+
+func (l Limits) withDefaults() Limits {
+	number := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	span := func(p *time.Duration, v time.Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	number(&l.MaxConns, 16384)
+	number(&l.MaxHTTP, 256)
+	number(&l.MaxHead, 8192)
+	number(&l.MaxMessage, 64<<10)
+	number(&l.MaxTopics, 8192)
+	number(&l.Requests, 20)
+	number(&l.RequestBurst, 100)
+	number(&l.QueueMessages, 1024)
+	number(&l.QueueBytes, 4<<20)
+	number(&l.MaxWindows, 16)
+	span(&l.HeadTimeout, 5*time.Second)
+	span(&l.SlowTimeout, 10*time.Second)
+	span(&l.PingEvery, 30*time.Second)
+	span(&l.PongTimeout, 10*time.Second)
+	span(&l.CloseTimeout, 2*time.Second)
+	span(&l.DrainTimeout, 5*time.Second)
+	return l
+}
+
+// maxShards keeps the set of shards with subscribers in one word.
+const maxShards = 64
+
+func (c *Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("relay: "+format, args...)) }
+	if c.Table == nil {
+		bad("no instrument table")
+	}
+	if _, err := netip.ParseAddrPort(c.Listen); err != nil {
+		bad("listen %q: want IP:PORT", c.Listen)
+	}
+	if c.Shards < 1 || c.Shards > maxShards {
+		bad("%d shards: want 1 to %d", c.Shards, maxShards)
+	}
+	l := &c.Limits
+	for _, n := range []struct {
+		name       string
+		value, min int
+	}{
+		{"max conns", l.MaxConns, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
+		{"max message", l.MaxMessage, 125}, {"max topics", l.MaxTopics, 1}, {"requests", l.Requests, 1},
+		{"request burst", l.RequestBurst, 1}, {"queue messages", l.QueueMessages, 8},
+		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1},
+	} {
+		if n.value < n.min {
+			bad("limit %s = %d: want at least %d", n.name, n.value, n.min)
+		}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"head timeout", l.HeadTimeout}, {"slow timeout", l.SlowTimeout}, {"ping every", l.PingEvery},
+		{"pong timeout", l.PongTimeout}, {"close timeout", l.CloseTimeout}, {"drain timeout", l.DrainTimeout},
+	} {
+		if d.value < 0 {
+			bad("limit %s = %s: want a positive time", d.name, d.value)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,248 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"tickrelay/nettune"
+	"tickrelay/ring/md"
+)
+
+// connState is where a WebSocket connection is in its life.
+type connState uint8
+
+const (
+	connOpen    connState = iota
+	connClosing           // our close frame is queued or sent; input is read for the peer's
+	connClosed            // the stream is gone
+)
+
+// conn is one WebSocket connection. Its shard's goroutine alone uses it; the hub
+// holds the pointer as a name, and reads shard and format, which never change.
+// Idle, it holds no buffer.
+type conn struct {
+	stream nettune.Stream
+	shard  *shard
+	format format
+	state  connState
+	index  int // in shard.conns
+
+	in  []byte // the beginning of a frame that is incomplete
+	asm assembler
+
+	queue   []queued
+	head    int // first of queue that is not sent
+	headOff int // bytes of it that are
+	bytes   int // unsent, of the whole queue
+	blocked bool
+	dirty   bool // is in shard.dirty
+	pong    bool // a pong waits in the queue
+	heard   bool // the peer's close frame came
+	deaf    bool // input cannot be understood any more and is thrown away
+
+	subs map[uint32]*sub
+	shed []*sub // subscriptions that messages were taken from
+
+	lastSeen  int64 // mono ns of the last bytes
+	pingSent  int64 // mono ns, 0 if none is out
+	slowSince int64 // mono ns of the first overflow since the queue was empty, else 0
+	deadline  int64 // mono ns, of the closing handshake
+	inflight  int32 // requests that the hub has not answered
+	tokens    float32
+	refilled  int64 // mono ns
+	refused   int32
+}
+
+// sub is one connection's subscription to one stream.
+type sub struct {
+	c    *conn
+	info *streamInfo
+	pos  int // in shard.streams[info.id]
+
+	// stale: state that was taken from the queue; from is the seq of the last
+	// message that was not. Events are left out until the hub sends the state.
+	stale  bool
+	asked  bool // the hub was asked for the state
+	listed bool // is in conn.shed
+	from   uint64
+
+	// missedFrom … missedTo are numbers taken from the queue that no gap message
+	// has told of yet; missedTo 0: none.
+	missedFrom, missedTo uint64
+}
+
+func (c *conn) messages() int { return len(c.queue) - c.head }
+
+// push queues a frame. full says that the bounds were reached before it.
+func (c *conn) push(f *frame, sb *sub) {
+	if c.queue == nil {
+		c.queue = c.shard.takeQueue()
+	}
+	c.queue = append(c.queue, queued{f, sb})
+	c.bytes += len(f.data)
+	if !c.dirty && !c.blocked {
+		c.dirty = true
+		c.shard.dirty = append(c.shard.dirty, c)
+	}
+}
+
+// full reports whether the queue has reached its bounds.
+func (c *conn) full() bool {
+	l := &c.shard.limits
+	return c.messages() >= l.QueueMessages || c.bytes >= l.QueueBytes
+}
+
+// room makes place for one more frame and reports whether there is. What a healthy
+// connection has not been sent yet is sent; of a slow one state messages go first,
+// then the others.
+func (c *conn) room() bool {
+	if !c.full() {
+		return true
+	}
+	if !c.blocked {
+		c.shard.flush(c)
+	}
+	if c.state != connOpen || !c.full() {
+		return c.state == connOpen
+	}
+	c.shard.stats.overflows.Add(1)
+	if c.slowSince == 0 {
+		c.slowSince = c.shard.now
+	}
+	c.sweep(true)
+	l := &c.shard.limits
+	if c.messages() >= l.QueueMessages*3/4 || c.bytes >= l.QueueBytes*3/4 {
+		c.sweep(false)
+	}
+	return !c.full()
+}
+
+// sweep takes messages of one class out of the queue: of streams that hold state,
+// or of the others. A frame that is half sent stays, as do answers.
+func (c *conn) sweep(state bool) {
+	from := c.head
+	if c.headOff > 0 {
+		from++
+	}
+	kept := c.queue[:from]
+	for _, q := range c.queue[from:] {
+		if q.sub == nil || q.f.keep || q.sub.info.state != state {
+			kept = append(kept, q)
+			continue
+		}
+		c.bytes -= len(q.f.data)
+		q.sub.lose(q.f)
+	}
+	clear(c.queue[len(kept):])
+	c.queue = kept
+}
+
+// lose notes that f will not be sent.
+func (sb *sub) lose(f *frame) {
+	stats := &sb.c.shard.stats
+	if sb.info.state {
+		stats.conflated.Add(1)
+		if !sb.stale {
+			sb.stale, sb.from = true, f.prev
+		}
+	} else {
+		stats.dropped.Add(1)
+		if sb.missedTo == 0 {
+			sb.missedFrom = f.prev + 1
+		}
+		sb.missedTo = f.seq
+	}
+	if !sb.listed {
+		sb.listed = true
+		sb.c.shed = append(sb.c.shed, sb)
+	}
+}
+
+// event queues a message of a subscription, or notes that it was left out.
+func (c *conn) event(sb *sub, f *frame) {
+	if sb.stale && !f.keep {
+		c.shard.stats.conflated.Add(1)
+		return
+	}
+	if !c.room() || sb.stale && !f.keep {
+		if c.state == connOpen {
+			sb.lose(f)
+		}
+		return
+	}
+	if sb.missedTo != 0 {
+		c.push(sb.gapFrame(), sb)
+	}
+	c.push(f, sb)
+}
+
+// gapFrame is the message about the numbers that were taken from the queue.
+func (sb *sub) gapFrame() *frame {
+	in := sb.info
+	first, last := sb.missedFrom, sb.missedTo
+	sb.missedFrom, sb.missedTo = 0, 0
+	rec := []md.Record{{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: in.venue, Instrument: in.instrument,
+		Seq: last, TsRecv: time.Now().UnixNano(), ID: first, Side: uint8(in.channel), Level: uint8(md.GapOverrun),
+		Count: missing(first, last)}}
+	sb.c.shard.stats.gaps.Add(1)
+	var f *frame
+	if sb.c.format == formatJSON {
+		f = newFrame(ws.OpText, md.AppendJSON(make([]byte, headerRoom, 256), in.topic, first-1, rec))
+	} else {
+		f = newFrame(ws.OpBinary, append(make([]byte, headerRoom), md.AsBytes(rec)...))
+	}
+	f.prev, f.seq = first-1, last
+	return f
+}
+
+// answer queues a frame that is never left out. A client that does not read its
+// answers either is closed.
+func (c *conn) answer(f *frame) {
+	if c.state != connOpen {
+		return
+	}
+	if !c.room() {
+		if c.state == connOpen {
+			c.shard.close(c, ws.StatusPolicyViolation, "slow consumer: answers are not read", closedSlow)
+		}
+		return
+	}
+	c.push(f, nil)
+}
+
+// makeGood tells a connection whose queue is empty again what was left out.
+func (c *conn) makeGood() {
+	shed := c.shed
+	c.shed = nil
+	for _, sb := range shed {
+		sb.listed = false
+		if sb.missedTo != 0 {
+			c.push(sb.gapFrame(), sb)
+		}
+		if sb.stale && !sb.asked {
+			sb.asked = true
+			c.shard.ask(request{op: requestRefresh, conn: c, stream: sb.info.id})
+		}
+	}
+}
+
+// refresh takes the hub's answer to makeGood.
+func (c *conn) refresh(sb *sub, f *frame) {
+	sb.asked = false
+	if !sb.stale || c.state != connOpen {
+		return
+	}
+	if f != nil && c.full() {
+		// Slow again meanwhile: ask once more when the queue is empty.
+		if !sb.listed {
+			sb.listed = true
+			c.shed = append(c.shed, sb)
+		}
+		return
+	}
+	sb.stale = false
+	if f != nil {
+		c.push(withPrev(f, c.format, sb.from), sb)
+	}
+}

@@ -1,0 +1,24 @@
+// Package relay is the WebSocket and HTTP gateway: it reads rings like any other
+// consumer and fans their events out to browsers and services.
+//
+// It guarantees: a subscriber sees a snapshot first and then every event of its
+// topics in order, with neither a duplicate nor a hole that a gap message does not
+// name; an event is encoded at most once per format and set of options, however
+// many subscribers it has; a slow subscriber is held in a bounded queue, costs the
+// others nothing, and is told what it missed.
+//
+// It does not: keep history (resume answers with a gap and a snapshot), speak TLS
+// or authenticate, influence the feeds in any way (a gateway too slow for its ring
+// gets an overrun gap, as every consumer does).
+//
+//	rings ──▶ hub ──frames, once per format──▶ shard 0 ──▶ connections
+//	           ▲  books, last values, numbers └▶ shard 1 ──▶ connections
+//	           │
+//	           ├── requests of shards (subscribe, list, refresh) and of HTTP
+//	           │
+//	listener ──▶ acceptor ── upgrade to WebSocket ──▶ a shard, by turns
+//	                     └── anything else ──▶ fasthttp, one goroutine each
+//
+// Goroutines of Run: the acceptor, the hub, one waiter per ring, one per shard,
+// one per HTTP request in progress. None per WebSocket connection.
+package relay

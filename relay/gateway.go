@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tickrelay/ring"
+)
+
+// Gateway serves WebSocket and HTTP clients from rings.
+type Gateway struct {
+	cfg      Config
+	hub      *hub
+	hubStats hubStats
+	shards   []*shard
+	accept   *acceptor
+	http     *httpServer
+	addr     netip.AddrPort
+	started  time.Time
+	upgraded atomic.Uint64
+}
+
+// New opens the listener, so that Addr is known, and starts nothing. All problems
+// of cfg come joined in one error.
+func New(cfg Config) (*Gateway, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, started: time.Now()}
+	g.hub = newHub(&g.cfg, &g.hubStats)
+	for i := range cfg.Shards {
+		s, err := newShard(i, &g.cfg, g.hub)
+		if err != nil {
+			g.closePollers()
+			return nil, err
+		}
+		g.shards = append(g.shards, s)
+	}
+	g.hub.shards = g.shards
+	var err error
+	if g.accept, err = newAcceptor(g); err != nil {
+		g.closePollers()
+		return nil, err
+	}
+	g.addr = g.accept.listener.Addr()
+	if g.http, err = newHTTPServer(g); err != nil {
+		g.accept.poller.Close()
+		g.closePollers()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Gateway) closePollers() {
+	for _, s := range g.shards {
+		s.poller.Close()
+	}
+}
+
+// AddRing makes the gateway read c, which is its own from then on and closed when
+// Run ends. Safe from any goroutine, before Run and while it runs.
+func (g *Gateway) AddRing(c *ring.Consumer) {
+	g.hub.inbox.put(request{op: requestRing, ring: c})
+}
+
+// Addr is the address that is listened on.
+func (g *Gateway) Addr() netip.AddrPort { return g.addr }
+
+// connections counts WebSocket connections, those on their way to a shard included.
+func (g *Gateway) connections() int {
+	n := int64(g.upgraded.Load())
+	for _, s := range g.shards {
+		n += s.stats.open.Load() - int64(s.stats.adopted.Load())
+	}
+	return int(n)
+}
+
+// Run serves until ctx is cancelled, then drains: it accepts nobody any more, clients
+// get what was queued for them and a close frame with code 1001, within
+// Limits.DrainTimeout. It returns nil after a drain, or what broke a loop. Call it
+// once.
+func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, len(g.shards)+1)
+	loop := func(at int, run func(context.Context) error) {
+		wg.Go(func() {
+			errs[at] = run(ctx)
+			cancel() // one loop alone is of no use
+		})
+	}
+	for i, s := range g.shards {
+		loop(i, s.run)
+	}
+	loop(len(g.shards), g.accept.run)
+	wg.Go(func() { g.hub.run(ctx, wg.Go) })
+	g.cfg.Log.Info("gateway listens", "addr", g.addr.String(), "shards", len(g.shards))
+	<-ctx.Done()
+	g.http.shutdown(g.cfg.Limits.DrainTimeout)
+	wg.Wait()
+	g.cfg.Log.Info("gateway stopped", "addr", g.addr.String())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,230 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// hub reads the rings, keeps every topic's state and makes the frames. Everything
+// that concerns the order of a topic's messages is decided here, by one goroutine.
+type hub struct {
+	table  *md.TableView
+	limits Limits
+	shards []*shard
+	stats  *hubStats
+	mono   func() int64 // ns, never steps
+	now    int64        // mono at the start of the turn
+
+	inputs []*input
+	inbox  inbox[request]
+	bell   chan struct{}
+
+	byKey   [][]*topic        // by instrument, then channel
+	byName  map[string]*topic //
+	topics  []*topic          // in order of appearance
+	streams []*stream         // by id
+	epochs  map[md.Venue]int64
+	lastRec atomic.Int64 // wall ns of the newest record's ts_recv, for /readyz
+
+	clients  map[*conn]*client
+	patterns map[patternKey]*patternHolders
+
+	paced   []*stream   // conflated streams with something to send
+	scratch []md.Record // of snapshots and windows
+	one     [1]md.Record
+	text    []byte // of JSON
+	spare   []request
+}
+
+// input is one ring. While armed is set its waiter sleeps on it and nobody else
+// touches it; the hub polls it otherwise.
+type input struct {
+	c     *ring.Consumer
+	buf   []md.Record
+	held  int // records in buf that begin an event of which the rest is to come
+	armed atomic.Bool
+	arm   chan struct{}
+	gone  bool // the producer ended
+}
+
+const (
+	ringBatch = 4096 // records read from a ring at a time
+	ringNap   = time.Second / 2
+	maxStaged = 1 << 16 // deliveries that a shard may be behind before the hub waits
+)
+
+func newHub(cfg *Config, stats *hubStats) *hub {
+	h := &hub{
+		table: cfg.Table, limits: cfg.Limits, stats: stats,
+		bell:     make(chan struct{}, 1),
+		byName:   map[string]*topic{},
+		epochs:   map[md.Venue]int64{},
+		clients:  map[*conn]*client{},
+		patterns: map[patternKey]*patternHolders{},
+		text:     make([]byte, headerRoom, 4096),
+	}
+	start := time.Now()
+	h.mono = func() int64 { return int64(time.Since(start)) }
+	h.inbox.wake = h.ring
+	return h
+}
+
+// wall is CLOCK_REALTIME in ns.
+func (h *hub) wall() int64 { return time.Now().UnixNano() }
+
+// ring makes the hub's loop look round. Safe from any goroutine.
+func (h *hub) ring() {
+	select {
+	case h.bell <- struct{}{}:
+	default:
+	}
+}
+
+// run is the hub's goroutine. waiters runs the ring waiters, so that the caller can
+// wait for them.
+func (h *hub) run(ctx context.Context, waiters func(func())) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	defer h.closeInputs()
+	for ctx.Err() == nil {
+		h.now = h.mono()
+		h.spare = h.inbox.take(h.spare)
+		for i := range h.spare {
+			h.request(&h.spare[i], ctx, waiters)
+		}
+		busy := h.readRings()
+		h.sendPaced()
+		h.flush(ctx)
+		if busy || h.inbox.len() > 0 {
+			continue
+		}
+		timer.Reset(h.nextDue())
+		select {
+		case <-h.bell:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// nextDue is the time until the first conflated stream may send.
+func (h *hub) nextDue() time.Duration {
+	wait := time.Hour
+	now := h.mono()
+	for _, st := range h.paced {
+		wait = min(wait, time.Duration(max(0, st.due-now)))
+	}
+	return wait
+}
+
+func (h *hub) sendPaced() {
+	rest := h.paced[:0]
+	for _, st := range h.paced {
+		if h.now < st.due {
+			rest = append(rest, st)
+			continue
+		}
+		st.queued = false
+		h.emitPaced(st)
+	}
+	clear(h.paced[len(rest):])
+	h.paced = rest
+}
+
+// flush hands what was staged to the shards. A shard that is far behind (the
+// processors are overloaded) holds the hub up, and thereby the ring: its overrun
+// rules then say what is lost.
+func (h *hub) flush(ctx context.Context) {
+	for _, s := range h.shards {
+		if len(s.staged) == 0 {
+			continue
+		}
+		for s.inbox.len() > maxStaged && ctx.Err() == nil {
+			h.stats.stalls.Add(1)
+			time.Sleep(time.Millisecond)
+		}
+		s.inbox.put(s.staged...)
+		clear(s.staged)
+		s.staged = s.staged[:0]
+	}
+}
+
+// addInput starts to read a ring.
+func (h *hub) addInput(c *ring.Consumer, ctx context.Context, waiters func(func())) {
+	in := &input{c: c, buf: make([]md.Record, ringBatch), arm: make(chan struct{}, 1)}
+	h.inputs = append(h.inputs, in)
+	h.stats.rings.Add(1)
+	waiters(func() {
+		for range in.arm {
+			for ctx.Err() == nil {
+				ready, err := in.c.Wait(ring.WaitBlock, ringNap)
+				if ready || err != nil {
+					break
+				}
+			}
+			in.armed.Store(false)
+			h.ring()
+		}
+	})
+}
+
+// closeInputs ends the waiters and closes the rings; a waiter that still sleeps
+// closes its ring itself, through the last look here.
+func (h *hub) closeInputs() {
+	for _, in := range h.inputs {
+		close(in.arm)
+		for in.armed.Load() {
+			in.c.Interrupt()
+			time.Sleep(time.Millisecond)
+		}
+		in.c.Close()
+	}
+}
+
+// readRings takes what the rings hold, a bounded amount of each, and reports
+// whether there was any.
+func (h *hub) readRings() bool {
+	busy := false
+	for _, in := range h.inputs {
+		if in.gone || in.armed.Load() {
+			continue
+		}
+		n, err := in.c.Poll(in.buf[in.held:])
+		if err != nil {
+			h.ringEnded(in, err)
+			continue
+		}
+		if n == 0 {
+			in.armed.Store(true)
+			in.arm <- struct{}{}
+			continue
+		}
+		busy = true
+		h.stats.records.Add(uint64(n))
+		h.lastRec.Store(time.Now().UnixNano())
+		recs := in.buf[:in.held+n]
+		used := h.consume(recs)
+		in.held = copy(in.buf, recs[used:])
+		if in.held == len(in.buf) {
+			in.buf = append(in.buf, make([]md.Record, len(in.buf))...)
+		}
+	}
+	return busy
+}
+
+// ringEnded stops reading a ring whose producer is gone. Its topics keep their last
+// state; /readyz and tickrelay_hub_rings_lost_total tell that nothing new comes.
+func (h *hub) ringEnded(in *input, err error) {
+	in.gone = true
+	h.stats.rings.Add(-1)
+	if errors.Is(err, ring.ErrProducerGone) {
+		h.stats.ringsLost.Add(1)
+	} else {
+		h.stats.ringErrors.Add(1)
+	}
+}

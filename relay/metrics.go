@@ -1,0 +1,168 @@
+package relay
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector turns the counters of the loops into metrics when they are asked for:
+// nothing is added to the loops but the counting itself.
+type collector struct {
+	g *Gateway
+
+	connections, accepted, closed, refused, pending       *prometheus.Desc
+	messages, bytes, writes                               *prometheus.Desc
+	overflows, conflated, dropped, clientGaps             *prometheus.Desc
+	requests, errors                                      *prometheus.Desc
+	records, events, hubGaps, duplicates, jumps, unknown  *prometheus.Desc
+	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
+	httpAnswers                                           *prometheus.Desc
+	feedLive, feedLines, feedFrames, feedRecords          *prometheus.Desc
+	feedGaps, feedRejected, feedResyncs, feedLatency      *prometheus.Desc
+}
+
+func newCollector(g *Gateway) *collector {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("tickrelay_"+name, help, labels, nil)
+	}
+	return &collector{
+		g:           g,
+		connections: d("ws_connections", "WebSocket connections now."),
+		accepted:    d("accepted_total", "TCP connections accepted."),
+		closed:      d("ws_closed_total", "WebSocket connections that ended, by reason.", "reason"),
+		refused:     d("refused_total", "Connections refused before they were served, by reason.", "reason"),
+		pending:     d("heads_pending", "Request heads being read now."),
+		messages:    d("ws_messages_sent_total", "WebSocket frames sent, by subprotocol of the client.", "format"),
+		bytes:       d("ws_bytes_sent_total", "Bytes of WebSocket frames sent."),
+		writes:      d("ws_writes_total", "Write calls for them."),
+		overflows:   d("ws_queue_overflows_total", "Client queues that reached their bounds."),
+		conflated:   d("ws_conflated_total", "State messages left out for slow clients, who get the newest state instead."),
+		dropped:     d("ws_dropped_total", "Other messages left out for slow clients, told by gap messages."),
+		clientGaps:  d("ws_gaps_sent_total", "Gap messages made for what was left out."),
+		requests:    d("ws_requests_total", "Requests of clients, by operation.", "op"),
+		errors:      d("ws_errors_total", "Error answers, by code.", "code"),
+		records:     d("hub_records_total", "Records read from rings."),
+		events:      d("hub_events_total", "Events in them."),
+		hubGaps:     d("hub_gaps_total", "Gap records in them."),
+		duplicates:  d("hub_duplicates_total", "Events with a number that was seen before, not passed on."),
+		jumps:       d("hub_jumps_total", "Numbers found missing that no gap record told of."),
+		unknown:     d("hub_unknown_total", "Records of instruments that the table does not have."),
+		stalls:      d("hub_stalls_total", "Times the hub waited for a fan-out loop that was behind."),
+		topics:      d("hub_topics", "Topics known."),
+		rings:       d("hub_rings", "Rings being read."),
+		ringsLost:   d("hub_rings_lost_total", "Rings whose producer ended."),
+		ringErrors:  d("hub_ring_errors_total", "Rings given up for another error."),
+		encoded:     d("hub_encoded_total", "Frames encoded, by format.", "format"),
+		httpAnswers: d("http_answers_total", "HTTP answers, by class of status.", "class"),
+		feedLive:    d("feed_live", "1 if the feed is live.", "feed", "venue"),
+		feedLines:   d("feed_lines_live", "Lines of the feed that are live.", "feed", "venue"),
+		feedFrames:  d("feed_frames_total", "Frames received.", "feed", "venue"),
+		feedRecords: d("feed_records_total", "Records published.", "feed", "venue"),
+		feedGaps:    d("feed_gaps_total", "Gaps declared.", "feed", "venue"),
+		feedRejected: d("feed_rejected_total", "Frames that were not understood.",
+			"feed", "venue"),
+		feedResyncs: d("feed_resyncs_total", "Books built again after a gap.", "feed", "venue"),
+		feedLatency: d("feed_latency_seconds", "Venue's time to receive time, of the last seconds.",
+			"feed", "venue", "quantile"),
+	}
+}
+
+// Describe sends nothing: which feeds there are is only known at Collect.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads all counters once.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.clients(ch)
+	c.hub(ch)
+	c.feeds(ch)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v uint64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// sum adds one counter of all shards.
+func (c *collector) sum(of func(*shardStats) *atomic.Uint64) uint64 {
+	var n uint64
+	for _, s := range c.g.shards {
+		n += of(&s.stats).Load()
+	}
+	return n
+}
+
+func (c *collector) clients(ch chan<- prometheus.Metric) {
+	g := c.g
+	gauge(ch, c.connections, float64(g.connections()))
+	counter(ch, c.accepted, g.accept.stats.accepted.Load())
+	gauge(ch, c.pending, float64(g.accept.stats.pending.Load()))
+	for i, name := range refuseReasons {
+		counter(ch, c.refused, g.accept.stats.refused[i].Load(), name)
+	}
+	for i, name := range closeReasons {
+		counter(ch, c.closed, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.closed[i] }), name)
+	}
+	for i, name := range operations {
+		counter(ch, c.requests, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.requests[i] }), name)
+	}
+	for i, name := range errorCodes {
+		n := c.sum(func(s *shardStats) *atomic.Uint64 { return &s.errors[i] })
+		counter(ch, c.errors, n+g.hubStats.errors[i].Load(), name)
+	}
+	for i, name := range []string{"json", "binary"} {
+		counter(ch, c.messages, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.messages[i] }), name)
+		counter(ch, c.encoded, g.hubStats.encoded[i].Load(), name)
+	}
+	counter(ch, c.bytes, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.bytes }))
+	counter(ch, c.writes, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.writes }))
+	counter(ch, c.overflows, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.overflows }))
+	counter(ch, c.conflated, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.conflated }))
+	counter(ch, c.dropped, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.dropped }))
+	counter(ch, c.clientGaps, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.gaps }))
+	for i := 1; i < len(g.http.codes); i++ {
+		counter(ch, c.httpAnswers, g.http.codes[i].Load(), fmt.Sprintf("%dxx", i))
+	}
+}
+
+func (c *collector) hub(ch chan<- prometheus.Metric) {
+	s := &c.g.hubStats
+	counter(ch, c.records, s.records.Load())
+	counter(ch, c.events, s.events.Load())
+	counter(ch, c.hubGaps, s.gaps.Load())
+	counter(ch, c.duplicates, s.duplicates.Load())
+	counter(ch, c.jumps, s.jumps.Load())
+	counter(ch, c.unknown, s.unknown.Load())
+	counter(ch, c.stalls, s.stalls.Load())
+	counter(ch, c.ringsLost, s.ringsLost.Load())
+	counter(ch, c.ringErrors, s.ringErrors.Load())
+	gauge(ch, c.topics, float64(s.topics.Load()))
+	gauge(ch, c.rings, float64(s.rings.Load()))
+}
+
+func (c *collector) feeds(ch chan<- prometheus.Metric) {
+	for _, f := range c.g.feeds() {
+		live, lines := 0.0, 0.0
+		if f.State == "live" {
+			live = 1
+		}
+		for _, l := range f.Lines {
+			if l.State == "live" {
+				lines++
+			}
+		}
+		gauge(ch, c.feedLive, live, f.Name, f.Venue)
+		gauge(ch, c.feedLines, lines, f.Name, f.Venue)
+		counter(ch, c.feedFrames, f.Frames, f.Name, f.Venue)
+		counter(ch, c.feedRecords, f.Records, f.Name, f.Venue)
+		counter(ch, c.feedGaps, f.Gaps, f.Name, f.Venue)
+		counter(ch, c.feedRejected, f.Rejected, f.Name, f.Venue)
+		counter(ch, c.feedResyncs, f.Resyncs, f.Name, f.Venue)
+		gauge(ch, c.feedLatency, float64(f.LatencyP50Ns)/1e9, f.Name, f.Venue, "0.5")
+		gauge(ch, c.feedLatency, float64(f.LatencyP99Ns)/1e9, f.Name, f.Venue, "0.99")
+	}
+}

@@ -1,0 +1,124 @@
+package relay
+
+import "tickrelay/ring/md"
+
+// match finds the topics that exist and that any pattern selects, in the order of
+// their appearance.
+func (h *hub) match(patterns []md.Pattern) []*topic {
+	var found []*topic
+	taken := map[*topic]bool{}
+	wild := patterns[:0:0]
+	for _, p := range patterns {
+		if !p.Literal() {
+			wild = append(wild, p)
+			continue
+		}
+		if t := h.byName[p.String()]; t != nil && t.live && !taken[t] {
+			taken[t] = true
+			found = append(found, t)
+		}
+	}
+	if len(wild) == 0 {
+		return found
+	}
+	for _, t := range h.topics {
+		if t.live && !taken[t] && matchAny(wild, t.name) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+func matchAny(patterns []md.Pattern, name string) bool {
+	for _, p := range patterns {
+		if p.Match(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *hub) hold(c *conn, k *client, key patternKey) {
+	k.patterns[key] = struct{}{}
+	holders := h.patterns[key]
+	if holders == nil {
+		holders = &patternHolders{conns: map[*conn]struct{}{}}
+		h.patterns[key] = holders
+	}
+	holders.conns[c] = struct{}{}
+}
+
+func (h *hub) release(c *conn, k *client, key patternKey) {
+	delete(k.patterns, key)
+	if holders := h.patterns[key]; holders != nil {
+		delete(holders.conns, c)
+		if len(holders.conns) == 0 {
+			delete(h.patterns, key)
+		}
+	}
+}
+
+// announce tells of a topic that has appeared or begins a new epoch, and joins those
+// who wait for it.
+func (h *hub) announce(t *topic) {
+	var told []*conn
+	for _, st := range t.streams {
+		if st.subscribers() > 0 {
+			told = h.holders(t)
+			break
+		}
+	}
+	for key, holders := range h.patterns {
+		if !key.pattern.Match(t.name) {
+			continue
+		}
+		for c := range holders.conns {
+			if h.joinLater(c, t, key.opt) {
+				told = append(told, c)
+			}
+		}
+	}
+	f := textFrame(append(t.appendPosition([]byte(`{"op":"topic","topics":{`), t.seq), "}}"...))
+	for _, c := range told {
+		h.send(c, delivery{op: deliverAnswer, frame: f})
+		h.preamble(c, []*stream{h.clients[c].streams[t]})
+	}
+}
+
+// holders are the connections that are subscribed to t.
+func (h *hub) holders(t *topic) []*conn {
+	var out []*conn
+	for c, k := range h.clients {
+		if k.streams[t] != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// joinLater subscribes c to a topic that one of its patterns selects.
+func (h *hub) joinLater(c *conn, t *topic, opt options) bool {
+	k := h.clients[c]
+	if k.streams[t] != nil {
+		return false
+	}
+	st := h.streamOf(t, opt)
+	if st == nil || len(k.streams) >= h.limits.MaxTopics {
+		h.refuse(c, "", codeLimit, t.name+" appeared and would exceed a limit: not subscribed")
+		return false
+	}
+	k.streams[t] = st
+	st.add(1, c.format, c.shard.index)
+	h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo})
+	return true
+}
+
+// covers reports whether one of patterns is p or selects it as if it were a topic.
+func covers(patterns []md.Pattern, p md.Pattern) bool {
+	for _, q := range patterns {
+		if q == p || q.Match(p.String()) {
+			return true
+		}
+	}
+	return false
+}

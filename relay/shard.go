@@ -1,0 +1,338 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/valyala/fastjson"
+
+	"tickrelay/nettune"
+)
+
+// shard is one fan-out loop: a poller and the connections on it.
+type shard struct {
+	index  int
+	limits Limits
+	poller nettune.Poller
+	hub    *hub
+	inbox  inbox[delivery]
+	staged []delivery // the hub's: what it will put into inbox next
+	stats  shardStats
+	mono   func() int64
+
+	now     int64 // mono ns at the start of the turn
+	conns   []*conn
+	streams [][]*sub // subscribers by stream
+	dirty   []*conn  // with something to send
+	swept   int      // where the last round over conns stopped
+	sweepAt int64
+	asks    []request // for the hub, handed over once per turn
+
+	buf      []byte // of reads
+	gather   []byte // of writes
+	gathered []*frame
+	queues   [][]queued // spare
+	parser   fastjson.Parser
+	ping     *frame
+	draining int64 // mono ns until which goodbyes may take, 0 if not draining
+}
+
+const (
+	gatherSize = 256 << 10
+	queueCap   = 16
+	sweepEvery = 100 * time.Millisecond
+	sweepStep  = 2048 // connections looked at in one sweep
+)
+
+func newShard(index int, cfg *Config, h *hub) (*shard, error) {
+	p, err := cfg.Transport.NewPoller(nettune.PollerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("relay: shard %d: %w", index, err)
+	}
+	s := &shard{index: index, limits: cfg.Limits, poller: p, hub: h, mono: h.mono,
+		buf:    make([]byte, cfg.Limits.MaxMessage+ws.MaxHeaderSize+16<<10),
+		gather: make([]byte, 0, gatherSize), ping: controlFrame(ws.OpPing, nil)}
+	s.inbox.wake = p.Wake
+	return s, nil
+}
+
+// run is the shard's goroutine.
+func (s *shard) run(ctx context.Context) error {
+	defer s.closeAll()
+	var events []nettune.Event
+	var spare []delivery
+	stop := context.AfterFunc(ctx, s.poller.Wake)
+	defer stop()
+	for {
+		var err error
+		events, err = s.poller.Poll(events[:0], s.wait())
+		if err != nil {
+			return fmt.Errorf("relay: shard %d: %w", s.index, err)
+		}
+		s.now = s.mono()
+		for i := range events {
+			s.ready(&events[i])
+		}
+		clear(events)
+		spare = s.inbox.take(spare)
+		for i := range spare {
+			s.deliver(&spare[i])
+		}
+		s.flushDirty()
+		if s.now >= s.sweepAt {
+			s.sweepAt = s.now + int64(sweepEvery)
+			s.sweep()
+		}
+		s.hub.inbox.put(s.asks...)
+		clear(s.asks)
+		s.asks = s.asks[:0]
+		if ctx.Err() != nil && s.drained() {
+			return nil
+		}
+	}
+}
+
+// wait is how long Poll may sleep: until the next sweep if there is anybody.
+func (s *shard) wait() time.Duration {
+	switch {
+	case len(s.dirty) > 0 || s.inbox.len() > 0:
+		return 0
+	case len(s.conns) == 0 && s.draining == 0:
+		return -1
+	}
+	return sweepEvery
+}
+
+// drained says goodbye to everybody once, then reports whether all have gone or the
+// time is over.
+func (s *shard) drained() bool {
+	if s.draining == 0 {
+		s.draining = s.now + int64(s.limits.DrainTimeout)
+		for i := len(s.conns) - 1; i >= 0; i-- {
+			s.goodbye(s.conns[i])
+		}
+		s.flushDirty()
+	}
+	return len(s.conns) == 0 || s.now >= s.draining
+}
+
+// goodbye lets a connection have what is queued for it, then the close frame.
+func (s *shard) goodbye(c *conn) {
+	if c.state != connOpen {
+		return
+	}
+	s.leaveAll(c)
+	c.push(closeFrame(ws.StatusGoingAway, "the relay is shutting down"), nil)
+	s.closing(c, closedDrain)
+	c.deadline = s.draining
+}
+
+func (s *shard) closeAll() {
+	for len(s.conns) > 0 {
+		s.drop(s.conns[len(s.conns)-1], closedDrain)
+	}
+	for _, d := range s.inbox.take(nil) {
+		if d.op == deliverAdopt {
+			d.conn.stream.Close()
+		}
+	}
+	s.poller.Close()
+}
+
+// ask queues a request for the hub.
+func (s *shard) ask(r request) { s.asks = append(s.asks, r) }
+
+func (s *shard) ready(e *nettune.Event) {
+	c, _ := e.Stream.Data().(*conn)
+	if c == nil || c.state == connClosed {
+		return
+	}
+	if e.Flags&nettune.Closed != 0 {
+		s.drop(c, closedLost)
+		return
+	}
+	if e.Flags&nettune.Readable != 0 {
+		s.read(c)
+	}
+	if e.Flags&nettune.Writable != 0 && c.state != connClosed {
+		s.flush(c)
+	}
+}
+
+// deliver does what the hub or the acceptor says.
+func (s *shard) deliver(d *delivery) {
+	if d.op == deliverEvent {
+		s.fanOut(d)
+		return
+	}
+	c := d.conn
+	if d.op == deliverAdopt {
+		s.adopt(c)
+		return
+	}
+	if c.state != connOpen {
+		return
+	}
+	switch d.op {
+	case deliverAnswer:
+		c.answer(d.frame)
+	case deliverDone:
+		c.inflight--
+	case deliverSubscribe:
+		sb := s.join(c, d.info)
+		if d.frame != nil {
+			c.event(sb, d.frame)
+		}
+	case deliverDrop:
+		if sb := c.subs[d.stream]; sb != nil {
+			s.leave(sb)
+		}
+	case deliverRefresh:
+		if sb := c.subs[d.stream]; sb != nil {
+			c.refresh(sb, d.frame)
+		}
+	}
+}
+
+// fanOut queues an event for its subscribers.
+func (s *shard) fanOut(d *delivery) {
+	if int(d.stream) >= len(s.streams) {
+		return
+	}
+	subs := s.streams[d.stream]
+	for i := 0; i < len(subs); i++ {
+		sb := subs[i]
+		if f := d.frames[sb.c.format]; f != nil {
+			sb.c.event(sb, f)
+			// A connection that was given up left the list: look again here.
+			if subs = s.streams[d.stream]; i < len(subs) && subs[i] != sb {
+				i--
+			}
+		}
+	}
+}
+
+func (s *shard) join(c *conn, info *streamInfo) *sub {
+	for int(info.id) >= len(s.streams) {
+		s.streams = append(s.streams, nil)
+	}
+	if c.subs == nil {
+		c.subs = map[uint32]*sub{}
+	}
+	sb := &sub{c: c, info: info, pos: len(s.streams[info.id])}
+	s.streams[info.id] = append(s.streams[info.id], sb)
+	c.subs[info.id] = sb
+	return sb
+}
+
+// leave takes a subscription out. What is queued for it stays queued: it was sent
+// before the answer that ends the subscription.
+func (s *shard) leave(sb *sub) {
+	id := sb.info.id
+	list := s.streams[id]
+	last := len(list) - 1
+	list[sb.pos] = list[last]
+	list[sb.pos].pos = sb.pos
+	list[last] = nil
+	s.streams[id] = list[:last]
+	delete(sb.c.subs, id)
+	sb.stale, sb.missedTo = false, 0
+}
+
+func (s *shard) leaveAll(c *conn) {
+	if c.subs == nil {
+		return
+	}
+	for _, sb := range c.subs {
+		s.leave(sb)
+	}
+	c.subs, c.shed = nil, nil
+	s.ask(request{op: requestGone, conn: c})
+}
+
+func (s *shard) adopt(c *conn) {
+	if err := s.poller.Adopt(c.stream); err != nil || s.draining != 0 {
+		c.stream.Close()
+		s.stats.adopted.Add(1)
+		s.stats.closed[closedLost].Add(1)
+		return
+	}
+	c.stream.SetData(c)
+	c.index = len(s.conns)
+	c.lastSeen, c.refilled = s.now, s.now
+	c.tokens = float32(s.limits.RequestBurst)
+	s.conns = append(s.conns, c)
+	s.stats.adopted.Add(1)
+	s.stats.open.Add(1)
+	if head := c.in; len(head) > 0 {
+		c.in = nil
+		s.input(c, head)
+	}
+}
+
+// drop ends a connection at once.
+func (s *shard) drop(c *conn, reason closeReason) {
+	if c.state == connClosed {
+		return
+	}
+	if c.state == connOpen {
+		s.stats.closed[reason].Add(1)
+	}
+	s.leaveAll(c)
+	c.state = connClosed
+	c.stream.SetData(nil)
+	c.stream.Close()
+	s.giveQueue(c)
+	last := len(s.conns) - 1
+	s.conns[c.index] = s.conns[last]
+	s.conns[c.index].index = c.index
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
+	s.stats.open.Add(-1)
+}
+
+// close fails or ends a connection with a close frame: what waits for it is given
+// up, save the frame that is half sent.
+func (s *shard) close(c *conn, code ws.StatusCode, text string, reason closeReason) {
+	if c.state != connOpen {
+		return
+	}
+	s.leaveAll(c)
+	keep := c.head
+	if c.headOff > 0 {
+		keep++
+	}
+	for _, q := range c.queue[keep:] {
+		c.bytes -= len(q.f.data)
+	}
+	clear(c.queue[keep:])
+	c.queue = c.queue[:keep]
+	c.push(closeFrame(code, text), nil)
+	s.closing(c, reason)
+}
+
+// closing marks that the close frame is queued as the last.
+func (s *shard) closing(c *conn, reason closeReason) {
+	s.stats.closed[reason].Add(1)
+	c.state = connClosing
+	c.deadline = s.now + int64(s.limits.CloseTimeout)
+}
+
+// read takes what one connection has sent, at most a buffer of it per turn.
+func (s *shard) read(c *conn) {
+	held := copy(s.buf, c.in)
+	n, _, err := c.stream.Read(s.buf[held:])
+	if n > 0 {
+		c.lastSeen, c.pingSent = s.now, 0
+		c.in = nil
+		if !c.deaf {
+			s.input(c, s.buf[:held+n])
+		}
+	}
+	if err != nil && !errors.Is(err, nettune.ErrWouldBlock) {
+		s.drop(c, closedLost)
+	}
+}

@@ -1,0 +1,313 @@
+package relay
+
+import (
+	"bytes"
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"tickrelay/ring/md"
+)
+
+// options are what a subscription may ask for. As part of a stream they are
+// normalised: depth is of books only, conflation of channels that hold state.
+type options struct {
+	depth    int           // levels per side, 0 for the whole book
+	conflate time.Duration // least time between messages, 0 for every event
+}
+
+func (o options) normal(c md.Channel) options {
+	if c != md.ChannelBook {
+		o.depth = 0
+	}
+	if !holdsState(c) {
+		o.conflate = 0
+	}
+	return o
+}
+
+// streamInfo is what shards need to know of a stream; it never changes.
+type streamInfo struct {
+	id         uint32
+	topic      string
+	venue      md.Venue
+	instrument uint32
+	channel    md.Channel
+	state      bool // holdsState(channel): conflates instead of gapping
+}
+
+// stream is one topic with one set of options: the sequence of messages that all
+// its subscribers share.
+type stream struct {
+	streamInfo
+	t    *topic
+	opt  options
+	last uint64 // seq of the last message, where prev of the next one comes from
+
+	window  window      // with depth: what the subscribers hold
+	shown   bool        // with depth: window is valid
+	pending []md.Record // with conflation: events since the last message
+	restart bool        // with conflation: the next message is a snapshot
+	due     int64       // with conflation: when the next message may go, mono ns
+	queued  bool        // is in hub.paced
+
+	subs   [numFormats]int    // subscribers by format
+	shards []int              // subscribers by shard
+	mask   uint64             // shards that have any
+	cache  [numFormats]*frame // snapshot at the present position
+}
+
+// subscribers of all formats.
+func (st *stream) subscribers() int { return st.subs[formatJSON] + st.subs[formatBinary] }
+
+// add counts a subscriber, or with n = -1 takes one off.
+func (st *stream) add(n int, f format, shard int) {
+	st.subs[f] += n
+	st.shards[shard] += n
+	st.mask &^= 1 << shard
+	if st.shards[shard] > 0 {
+		st.mask |= 1 << shard
+	}
+}
+
+// event passes a live event that the topic has applied on to the stream.
+func (h *hub) event(st *stream, ev []md.Record) {
+	st.cache = [numFormats]*frame{}
+	switch {
+	case st.subscribers() == 0:
+		st.last = st.t.seq
+		st.shown, st.pending = false, st.pending[:0]
+	case st.t.book != nil && !st.t.complete():
+		// Being built: the snapshot at its end tells all.
+	case st.opt.conflate > 0:
+		if st.opt.depth == 0 {
+			st.pending = append(st.pending, ev...)
+		}
+		h.pace(st)
+	case st.opt.depth > 0:
+		h.emitWindow(st)
+	default:
+		h.emit(st, ev)
+	}
+}
+
+// snapshot passes the topic's fresh state on to the stream.
+func (h *hub) snapshot(st *stream) {
+	st.cache = [numFormats]*frame{}
+	st.pending = st.pending[:0]
+	if st.subscribers() == 0 {
+		st.last, st.shown = st.t.seq, false
+		return
+	}
+	st.restart = true
+	if st.opt.conflate > 0 {
+		h.pace(st)
+		return
+	}
+	h.emitSnapshot(st)
+}
+
+// gap passes a gap of the topic on to the stream.
+func (h *hub) gap(st *stream, r *md.Record) {
+	st.cache = [numFormats]*frame{}
+	st.pending, st.shown, st.restart = st.pending[:0], false, true
+	if st.subscribers() == 0 {
+		st.last = st.t.seq
+		return
+	}
+	h.one[0] = *r
+	h.emit(st, h.one[:])
+}
+
+func (h *hub) emitSnapshot(st *stream) {
+	st.restart = false
+	if st.opt.depth > 0 {
+		st.window.set(&st.t.book.Book, st.opt.depth)
+		st.shown = true
+	}
+	h.scratch = st.t.appendSnapshot(h.scratch[:0], st.opt.depth)
+	if len(h.scratch) > 0 {
+		h.emit(st, h.scratch)
+	}
+}
+
+// emitWindow sends what changed inside the window, if anything did.
+func (h *hub) emitWindow(st *stream) {
+	if !st.shown || st.restart {
+		h.emitSnapshot(st)
+		return
+	}
+	h.scratch = st.window.diff(h.scratch[:0], st.t.book, st.opt.depth)
+	if len(h.scratch) == 0 {
+		return
+	}
+	st.t.stamp(h.scratch, md.FlagConflated)
+	h.emit(st, h.scratch)
+}
+
+// pace sends a conflated stream's message when it is due, or plans it.
+func (h *hub) pace(st *stream) {
+	if h.now >= st.due {
+		h.emitPaced(st)
+		return
+	}
+	if !st.queued {
+		st.queued = true
+		h.paced = append(h.paced, st)
+	}
+}
+
+func (h *hub) emitPaced(st *stream) {
+	switch {
+	case st.subscribers() == 0 || !st.t.complete():
+		st.pending = st.pending[:0]
+		return
+	case st.restart:
+		st.pending = st.pending[:0]
+		h.emitSnapshot(st)
+	case st.opt.depth > 0:
+		h.emitWindow(st)
+	case len(st.pending) > 0:
+		recs := merge(st.pending)
+		st.t.stamp(recs, md.FlagConflated)
+		h.emit(st, recs)
+		st.pending = st.pending[:0]
+	}
+	st.due = h.now + int64(st.opt.conflate)
+}
+
+// emit encodes one message, once per format that is wanted, and hands it to the
+// shards that have subscribers.
+func (h *hub) emit(st *stream, ev []md.Record) {
+	seq := ev[len(ev)-1].Seq
+	d := delivery{op: deliverEvent, stream: st.id}
+	if st.subs[formatJSON] > 0 {
+		d.frames[formatJSON] = h.encodeJSON(st, st.last, ev)
+		h.stats.encoded[formatJSON].Add(1)
+	}
+	if st.subs[formatBinary] > 0 {
+		d.frames[formatBinary] = h.encodeBinary(st.last, ev)
+		h.stats.encoded[formatBinary].Add(1)
+	}
+	st.last = seq
+	h.stage(st, d)
+}
+
+// stage puts d into the batches of the shards that have subscribers.
+func (h *hub) stage(st *stream, d delivery) {
+	for m := st.mask; m != 0; m &= m - 1 {
+		s := h.shards[bits.TrailingZeros64(m)]
+		s.staged = append(s.staged, d)
+	}
+}
+
+// encodeJSON makes the frame in the size that it needs.
+func (h *hub) encodeJSON(st *stream, prev uint64, ev []md.Record) *frame {
+	h.text = md.AppendJSON(h.text[:headerRoom], st.topic, prev, ev)
+	f := newFrame(ws.OpText, bytes.Clone(h.text))
+	f.prev, f.seq = prev, ev[len(ev)-1].Seq
+	return f
+}
+
+func (h *hub) encodeBinary(prev uint64, ev []md.Record) *frame {
+	b := md.AsBytes(ev)
+	buf := make([]byte, headerRoom+len(b))
+	copy(buf[headerRoom:], b)
+	f := newFrame(ws.OpBinary, buf)
+	f.prev, f.seq = prev, ev[len(ev)-1].Seq
+	return f
+}
+
+// current is the frame that brings one subscriber to the stream's position: a
+// snapshot, the gap if the state is not known, or nil if there is nothing to say.
+// It is made once per position, however many subscribers ask.
+func (h *hub) current(st *stream, f format) *frame {
+	if st.cache[f] != nil {
+		return st.cache[f]
+	}
+	t := st.t
+	var ev []md.Record
+	prev := st.last
+	switch {
+	case t.gap.Kind == md.KindGap:
+		h.one[0] = t.gap
+		ev, prev = h.one[:], t.gap.ID-1
+	case !holdsState(t.channel) || !t.complete():
+		return nil
+	default:
+		ev = h.position(st)
+	}
+	if len(ev) == 0 {
+		return nil
+	}
+	var made *frame
+	if f == formatJSON {
+		made = h.encodeJSON(st, prev, ev)
+	} else {
+		made = h.encodeBinary(prev, ev)
+	}
+	h.stats.encoded[f].Add(1)
+	st.cache[f] = made
+	return made
+}
+
+// position is the stream's state as its other subscribers hold it. A stream that
+// waits for its turn is first brought up to date, for all of them.
+func (h *hub) position(st *stream) []md.Record {
+	if st.opt.conflate > 0 && (len(st.pending) > 0 || st.queued || st.restart) {
+		h.emitPaced(st)
+	}
+	if st.opt.depth > 0 && !st.shown {
+		st.window.set(&st.t.book.Book, st.opt.depth)
+		st.shown = true
+	}
+	st.restart = false
+	h.scratch = st.t.appendSnapshot(h.scratch[:0], st.opt.depth)
+	return h.scratch
+}
+
+// withPrev is a snapshot for one subscriber who was conflated: prev becomes the seq
+// of the last message that it was sent.
+func withPrev(f *frame, fm format, prev uint64) *frame {
+	if fm == formatBinary {
+		return conflatedBinary(f)
+	}
+	payload := f.data[headerSize(f.data):]
+	mark := []byte(`,"prev":`)
+	at := bytes.Index(payload, mark)
+	if at < 0 {
+		return f
+	}
+	head := payload[:at+len(mark)]
+	tail := payload[len(head):]
+	for len(tail) > 0 && tail[0] >= '0' && tail[0] <= '9' {
+		tail = tail[1:]
+	}
+	buf := make([]byte, headerRoom, headerRoom+len(payload)+20)
+	buf = append(buf, head...)
+	buf = strconv.AppendUint(buf, prev, 10)
+	buf = append(buf, tail...)
+	out := newFrame(ws.OpText, buf)
+	out.prev, out.seq = prev, f.seq
+	return out
+}
+
+// conflatedBinary sets FlagConflated on the first record.
+func conflatedBinary(f *frame) *frame {
+	data := bytes.Clone(f.data)
+	data[headerSize(data)+1] |= byte(md.FlagConflated)
+	return &frame{data: data, prev: f.prev, seq: f.seq}
+}
+
+// headerSize is the size of the header of one of our own frames.
+func headerSize(b []byte) int {
+	switch b[1] {
+	case 126:
+		return 4
+	case 127:
+		return 10
+	}
+	return 2
+}

@@ -1,0 +1,361 @@
+package relay
+
+import (
+	"context"
+	"strconv"
+
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// requestOp is what a shard, an HTTP handler or the gateway asks of the hub.
+type requestOp uint8
+
+const (
+	requestSubscribe requestOp = iota
+	requestResume
+	requestUnsubscribe
+	requestList
+	requestRefresh // a conflated subscriber has drained its queue
+	requestGone    // the connection is closed
+	requestCall    // run call in the hub's goroutine
+	requestRing    // read another ring
+)
+
+// request is a message to the hub.
+type request struct {
+	op       requestOp
+	conn     *conn
+	id       string // as the client wrote it: a JSON number or string
+	patterns []md.Pattern
+	opt      options
+	resume   []resumePoint
+	stream   uint32
+	call     func(*hub)
+	ring     *ring.Consumer
+}
+
+// resumePoint is where a client left a topic.
+type resumePoint struct {
+	topic md.Pattern
+	epoch int64
+	seq   uint64
+}
+
+// client is what the hub knows of a connection that subscribed.
+type client struct {
+	streams  map[*topic]*stream
+	patterns map[patternKey]struct{}
+}
+
+// patternKey is a pattern with options; all its holders are matched at once.
+type patternKey struct {
+	pattern md.Pattern
+	opt     options
+}
+
+// patternHolders are the connections that hold a pattern.
+type patternHolders struct {
+	conns map[*conn]struct{}
+}
+
+func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
+	switch r.op {
+	case requestSubscribe:
+		h.subscribe(r)
+	case requestResume:
+		h.resume(r)
+	case requestUnsubscribe:
+		h.unsubscribe(r)
+	case requestList:
+		h.list(r)
+	case requestRefresh:
+		h.refresh(r)
+	case requestGone:
+		h.gone(r.conn)
+	case requestCall:
+		r.call(h)
+	case requestRing:
+		h.addInput(r.ring, ctx, waiters)
+	}
+	if r.conn != nil && r.op <= requestList {
+		h.send(r.conn, delivery{op: deliverDone})
+	}
+}
+
+func (h *hub) send(c *conn, d delivery) {
+	d.conn = c
+	c.shard.staged = append(c.shard.staged, d)
+}
+
+// answer sends one text frame to one connection.
+func (h *hub) answer(c *conn, payload []byte) {
+	h.send(c, delivery{op: deliverAnswer, frame: textFrame(payload)})
+}
+
+func (h *hub) refuse(c *conn, id, code, message string) {
+	h.stats.errors.add(code)
+	h.answer(c, appendError(nil, id, code, message))
+}
+
+func (h *hub) clientOf(c *conn) *client {
+	k := h.clients[c]
+	if k == nil {
+		k = &client{streams: map[*topic]*stream{}, patterns: map[patternKey]struct{}{}}
+		h.clients[c] = k
+	}
+	return k
+}
+
+// subscribe answers with the positions of all topics that match now, brings the
+// connection to them, and remembers the patterns for topics to come.
+func (h *hub) subscribe(r *request) {
+	k := h.clientOf(r.conn)
+	topics := h.match(r.patterns)
+	if !h.room(r, k, topics) {
+		return
+	}
+	joined := make([]*stream, 0, len(topics))
+	for _, t := range topics {
+		st := h.streamOf(t, r.opt)
+		if st == nil {
+			h.refuse(r.conn, r.id, codeLimit, t.name+": "+strconv.Itoa(h.limits.MaxWindows)+
+				" other pairs of depth and conflate_ms are in use on this topic")
+			return
+		}
+		joined = append(joined, st)
+	}
+	for _, p := range r.patterns {
+		h.hold(r.conn, k, patternKey{p, r.opt})
+	}
+	h.join(r, k, joined, nil)
+}
+
+// room refuses what would exceed the connection's topics or patterns.
+func (h *hub) room(r *request, k *client, topics []*topic) bool {
+	n := len(k.streams)
+	for _, t := range topics {
+		if k.streams[t] == nil {
+			n++
+		}
+	}
+	if n > h.limits.MaxTopics || len(k.patterns)+len(r.patterns) > h.limits.MaxTopics {
+		h.refuse(r.conn, r.id, codeLimit, "more than "+strconv.Itoa(h.limits.MaxTopics)+" topics or patterns")
+		return false
+	}
+	return true
+}
+
+// join moves a connection onto streams: the answer, what a binary reader needs,
+// and per stream what brings it to the position. missed gives the streams whose
+// reader was told a position before, nil for a plain subscription.
+func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]resumePoint) {
+	c := r.conn
+	current := make([]*frame, len(joined))
+	for i, st := range joined {
+		// Before the positions are told: this may bring the stream up to date.
+		current[i] = h.current(st, c.format)
+	}
+	out := append([]byte(`{"op":"subscribed"`), appendID(nil, r.id)...)
+	out = append(out, `,"topics":{`...)
+	for i, st := range joined {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = st.t.appendPosition(out, st.t.seq)
+	}
+	h.answer(c, append(out, "}}"...))
+	h.preamble(c, joined)
+	for i, st := range joined {
+		if old := k.streams[st.t]; old != nil {
+			h.leave(c, old)
+		}
+		k.streams[st.t] = st
+		st.add(1, c.format, c.shard.index)
+		first := current[i]
+		if p, ok := missed[st]; ok {
+			gap, same := h.since(st, p)
+			if same {
+				first = nil
+			} else {
+				h.send(c, delivery{op: deliverAnswer, frame: h.gapFrame(st, c.format, gap)})
+			}
+		}
+		h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, frame: first})
+	}
+}
+
+// since judges what a reader at p has missed of a stream: nothing, or what gap says.
+// Without history that is everything up to the position.
+func (h *hub) since(st *stream, p resumePoint) (gap md.Record, same bool) {
+	t := st.t
+	gap = md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: t.venue, Instrument: t.instrument,
+		Seq: t.seq, TsRecv: h.wall(), Price: 0, Size: 0, Side: uint8(t.channel), Level: uint8(md.GapDisconnect)}
+	switch {
+	case p.epoch != t.epoch || p.seq > t.seq:
+		gap.ID, gap.Count = min(1, t.seq), md.UnknownMissing
+	case p.seq == t.seq || p.seq >= st.last && t.gap.Kind == 0:
+		return gap, true
+	default:
+		gap.ID, gap.Count = p.seq+1, missing(p.seq+1, t.seq)
+	}
+	return gap, false
+}
+
+// missing counts the numbers first … last, as far as a gap can say it.
+func missing(first, last uint64) uint32 {
+	return uint32(min(last-first+1, md.UnknownMissing-1))
+}
+
+// gapFrame encodes a gap made by the gateway for one connection.
+func (h *hub) gapFrame(st *stream, f format, gap md.Record) *frame {
+	h.one[0] = gap
+	prev := gap.ID
+	if prev > 0 {
+		prev--
+	}
+	if f == formatJSON {
+		return h.encodeJSON(st, prev, h.one[:])
+	}
+	return h.encodeBinary(prev, h.one[:])
+}
+
+// preamble gives a binary reader the instrument entries and epochs of what follows.
+func (h *hub) preamble(c *conn, joined []*stream) {
+	if c.format != formatBinary || len(joined) == 0 {
+		return
+	}
+	var entries []md.Instrument
+	var epochs []md.Record
+	seen := map[uint32]bool{}
+	venues := map[md.Venue]bool{}
+	for _, st := range joined {
+		if !seen[st.instrument] {
+			seen[st.instrument] = true
+			if in, ok := h.table.Get(st.instrument); ok {
+				entries = append(entries, in)
+			}
+		}
+		if !venues[st.venue] {
+			venues[st.venue] = true
+			epochs = append(epochs, md.Record{Kind: md.KindHeartbeat, Flags: md.FlagFirst | md.FlagLast,
+				Venue: st.venue, TsRecv: h.wall(), ID: uint64(st.t.epoch)})
+		}
+	}
+	h.send(c, delivery{op: deliverAnswer, frame: instrumentsFrame(entries)})
+	h.send(c, delivery{op: deliverAnswer, frame: h.encodeBinary(0, epochs)})
+}
+
+// leave takes a connection off a stream.
+func (h *hub) leave(c *conn, st *stream) {
+	st.add(-1, c.format, c.shard.index)
+	h.send(c, delivery{op: deliverDrop, stream: st.id})
+}
+
+// unsubscribe drops the topics that the patterns select and the patterns they cover.
+func (h *hub) unsubscribe(r *request) {
+	k := h.clients[r.conn]
+	out := append([]byte(`{"op":"unsubscribed"`), appendID(nil, r.id)...)
+	out = append(out, `,"topics":[`...)
+	n := 0
+	if k != nil {
+		for key := range k.patterns {
+			if covers(r.patterns, key.pattern) {
+				h.release(r.conn, k, key)
+			}
+		}
+		for _, t := range h.match(r.patterns) {
+			st := k.streams[t]
+			if st == nil {
+				continue
+			}
+			delete(k.streams, t)
+			h.leave(r.conn, st)
+			if n++; n > 1 {
+				out = append(out, ',')
+			}
+			out = append(out, t.quoted...)
+		}
+	}
+	h.answer(r.conn, append(out, "]}"...))
+}
+
+// resume is subscribe for a reader that names its positions.
+func (h *hub) resume(r *request) {
+	k := h.clientOf(r.conn)
+	for _, p := range r.resume {
+		r.patterns = append(r.patterns, p.topic)
+	}
+	if !h.room(r, k, h.match(r.patterns)) {
+		return
+	}
+	var joined []*stream
+	missed := map[*stream]resumePoint{}
+	for _, p := range r.resume {
+		t := h.byName[p.topic.String()]
+		if t == nil || !t.live {
+			continue
+		}
+		st := h.streamOf(t, r.opt)
+		if st == nil {
+			h.refuse(r.conn, r.id, codeLimit, t.name+": too many pairs of depth and conflate_ms")
+			return
+		}
+		joined = append(joined, st)
+		missed[st] = p
+	}
+	for _, p := range r.patterns {
+		h.hold(r.conn, k, patternKey{p, r.opt})
+	}
+	h.join(r, k, joined, missed)
+}
+
+// list answers with every topic that exists.
+func (h *hub) list(r *request) {
+	out := append([]byte(`{"op":"list"`), appendID(nil, r.id)...)
+	out = append(out, `,"topics":`...)
+	h.answer(r.conn, append(h.appendTopics(out), '}'))
+}
+
+func (h *hub) appendTopics(dst []byte) []byte {
+	dst = append(dst, '{')
+	for _, t := range h.topics {
+		if !t.live {
+			continue
+		}
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = t.appendPosition(dst, t.seq)
+	}
+	return append(dst, '}')
+}
+
+// refresh answers a shard that has room again for a subscriber it had conflated.
+func (h *hub) refresh(r *request) {
+	k := h.clients[r.conn]
+	if k == nil || int(r.stream) >= len(h.streams) {
+		return
+	}
+	st := h.streams[r.stream]
+	if k.streams[st.t] != st {
+		return
+	}
+	f := h.current(st, r.conn.format)
+	h.send(r.conn, delivery{op: deliverRefresh, stream: st.id, frame: f})
+}
+
+// gone forgets a connection.
+func (h *hub) gone(c *conn) {
+	k := h.clients[c]
+	if k == nil {
+		return
+	}
+	for _, st := range k.streams {
+		st.add(-1, c.format, c.shard.index)
+	}
+	for key := range k.patterns {
+		h.release(c, k, key)
+	}
+	delete(h.clients, c)
+}
