@@ -1,0 +1,157 @@
+package ring
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tickrelay/ring/md"
+)
+
+// The control socket, a Unix stream socket. One connection is one lease: its
+// rings live until it closes.
+//
+//	→ {"op":"attach","strategy":"alpha","topics":["binance.>"],"capacity":65536}\n
+//	← {"op":"attached","relay":"r","dir":"…","table":true,"rings":[{"name":"…"},…]}\n
+//	← {"op":"error","code":"…","message":"…"}\n
+//
+// The answer's first byte carries the descriptors (SCM_RIGHTS): that of the
+// instrument table if there is one, then .data and .ctl of each ring, in order.
+const (
+	maxRequest   = 64 << 10 // bytes of a request line
+	maxAnswer    = 64 << 10
+	maxRings     = 126 // two descriptors each; the kernel passes 253 at once
+	maxPatterns  = 1024
+	maxLeases    = 256
+	answerWithin = 5 * time.Second
+)
+
+// Codes of refused requests.
+const (
+	CodeBadRequest = "bad_request" // not understood, or out of range
+	CodeBadTopic   = "bad_topic"   // a pattern does not parse
+	CodeDenied     = "denied"      // the peer may not attach
+	CodeRefused    = "refused"     // the relay said no; the message says why
+	CodeBusy       = "busy"        // too many leases
+)
+
+// AttachRequest asks for rings with some topics. The relay makes one ring per
+// feed that serves any of them.
+type AttachRequest struct {
+	// Strategy names who asks, for display; 1 to 63 bytes.
+	Strategy string `json:"strategy"`
+	// Topics are patterns, 1 to 1024.
+	Topics []string `json:"topics"`
+	// Capacity of each ring in records, rounded up; 0: DefaultCapacity.
+	Capacity int `json:"capacity,omitempty"`
+
+	// Who asks, as the kernel says (SO_PEERCRED, unix(7)); set by Serve.
+	UID uint32 `json:"-"`
+	GID uint32 `json:"-"`
+	PID int32  `json:"-"`
+}
+
+// validate returns the code and the reason why a request is refused, "" if not.
+func (r *AttachRequest) validate() (code string, err error) {
+	switch {
+	case r.Strategy == "" || len(r.Strategy) >= nameSize:
+		return CodeBadRequest, fmt.Errorf("strategy: want a name of 1 to %d bytes", nameSize-1)
+	case len(r.Topics) == 0 || len(r.Topics) > maxPatterns:
+		return CodeBadRequest, fmt.Errorf("topics: want 1 to %d patterns, got %d", maxPatterns, len(r.Topics))
+	case r.Capacity < 0 || r.Capacity > MaxCapacity:
+		return CodeBadRequest, fmt.Errorf("capacity: want 0 to %d records, got %d", MaxCapacity, r.Capacity)
+	}
+	for _, t := range r.Topics {
+		if _, err := md.ParsePattern(t); err != nil {
+			return CodeBadTopic, err
+		}
+	}
+	return "", nil
+}
+
+// AttachError is a refusal that the relay sent.
+type AttachError struct {
+	Code    string // one of the Code constants
+	Message string
+}
+
+func (e *AttachError) Error() string {
+	return fmt.Sprintf("ring: attach refused (%s): %s", e.Code, e.Message)
+}
+
+type wireRequest struct {
+	Op string `json:"op"`
+	AttachRequest
+}
+
+type wireAnswer struct {
+	Op      string     `json:"op"`
+	Code    string     `json:"code,omitempty"`
+	Message string     `json:"message,omitempty"`
+	Relay   string     `json:"relay,omitempty"`
+	Dir     string     `json:"dir,omitempty"`
+	Table   bool       `json:"table,omitempty"`
+	Rings   []wireRing `json:"rings,omitempty"`
+}
+
+type wireRing struct {
+	Name     string `json:"name"`
+	Capacity int    `json:"capacity"`
+}
+
+// line is v as one JSON line.
+func line(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	return append(b, '\n')
+}
+
+// readLine reads one bounded JSON line into v.
+func readLine(br *bufio.Reader, v any) error {
+	b, err := br.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return fmt.Errorf("line longer than %d bytes", br.Size())
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+const runDir = "/run/tickrelay"
+
+// SocketPath is where a relay listens: /run/tickrelay/NAME.sock if this user
+// can write there, else $XDG_RUNTIME_DIR/tickrelay/NAME.sock. The directory is
+// Serve's to make.
+func SocketPath(relay string) string {
+	if os.Geteuid() == 0 || unix.Access(runDir, unix.W_OK) == nil {
+		return filepath.Join(runDir, relay+".sock")
+	}
+	return userSocket(relay)
+}
+
+// FindSocket is where a client finds a relay's socket: the first of the two
+// places where one is.
+func FindSocket(relay string) string {
+	p := filepath.Join(runDir, relay+".sock")
+	if _, err := os.Stat(p); err == nil {
+		return p
+	}
+	return userSocket(relay)
+}
+
+func userSocket(relay string) string {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if dir == "" {
+		dir = fmt.Sprintf("/run/user/%d", os.Geteuid())
+	}
+	return filepath.Join(dir, "tickrelay", relay+".sock")
+}

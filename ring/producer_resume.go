@@ -1,0 +1,203 @@
+package ring
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+
+	"tickrelay/ring/book"
+	"tickrelay/ring/md"
+)
+
+// maxStateRecords bounds what starting or resuming one topic writes besides its
+// last values: instrument, heartbeat, gap, clear.
+const maxStateRecords = 4
+
+// turn does what is due for one ring between batches. Nothing is staged in the
+// Publisher, so last values, books and numbers agree.
+func (r *Producer) turn(now int64) {
+	if r.w.broken {
+		return
+	}
+	if r.seg.shm != nil {
+		defer r.catch(debug.SetPanicOnFault(true))
+	}
+	if g := atomic.LoadUint64(&r.seg.ctl.attachGen); g != r.gen {
+		r.startSession(g, now)
+	}
+	if r.gen != 0 && !r.hi && now >= r.beatAt {
+		r.beat(now)
+	}
+	r.resume()
+	r.checkBroken()
+	if !r.w.broken {
+		r.w.commit()
+	}
+}
+
+// startSession begins afresh for a consumer that just opened the ring. What was
+// written for the one before it is skipped by the new one.
+func (r *Producer) startSession(gen uint64, now int64) {
+	r.gen, r.hi = gen, true
+	r.walking = -1
+	r.attention.clear()
+	r.snaps.clear()
+	clear(r.owedInstr)
+	r.owed = 0
+	r.beatAt = now
+	for t := range r.topics {
+		st := &r.topics[t]
+		if st.mode != modeOff {
+			st.mode, st.lost = modeUnstarted, 0
+			r.attention.push(TopicID(t))
+		}
+	}
+	r.w.start(gen)
+}
+
+// beat writes the stream's heartbeat if there is room; it is tried again else.
+func (r *Producer) beat(now int64) {
+	r.publishNumbers()
+	if !r.w.room(1) {
+		return
+	}
+	*r.w.slot() = r.pub.heartbeat(md.ChannelAll, now)
+	r.beatAt = now + r.pub.beatEvery
+}
+
+// publishNumbers shows each topic's current number in the segment.
+func (r *Producer) publishNumbers() {
+	for t := range r.topics {
+		if e := r.topics[t].counters; e != nil {
+			atomic.StoreUint64(&e.seq, r.pub.topics[t].seq)
+		}
+	}
+}
+
+// resume starts and resumes topics as long as half the ring is free. Called
+// only when every staged event was seen by every ring.
+func (r *Producer) resume() {
+	if r.gen == 0 {
+		return
+	}
+	for r.attention.n > 0 || r.hi {
+		if r.w.free() < r.w.cap/2 || r.w.broken {
+			return
+		}
+		if r.hi {
+			*r.w.slot() = r.pub.heartbeat(md.ChannelAll, r.pub.now)
+			r.hi = false
+			r.beatAt = r.pub.now + r.pub.beatEvery
+			continue
+		}
+		t := r.attention.first()
+		if r.w.free() < maxStateRecords+maxSlots {
+			return
+		}
+		r.attention.pop()
+		r.payInstrument(t)
+		r.tell(t)
+	}
+}
+
+// tell brings the reader up to date with a topic: where it is, what is missing,
+// and its state if that can be trusted. The topic is live from then on.
+func (r *Producer) tell(t TopicID) {
+	st, tp := &r.topics[t], &r.pub.topics[t]
+	if st.mode == modeUnstarted {
+		hb := r.w.slot()
+		*hb = r.pub.heartbeat(tp.channel, r.pub.now)
+		hb.Instrument, hb.Seq = tp.instrument, tp.seq
+		if tp.broken {
+			g := r.w.slot()
+			*g = tp.gap
+			g.Flags |= md.FlagSnapshot // it was numbered when it happened
+		}
+	} else if st.lost > 0 {
+		g := r.w.slot()
+		*g = r.pub.gapRecord(tp, md.GapOverrun, missing32(st.lost), tp.tsRecv)
+		g.ID, g.Seq = st.lostFirst, st.lostLast
+	}
+	st.mode, st.lost = modeLive, 0
+	switch {
+	case tp.broken:
+	case tp.src != nil && tp.built:
+		*r.w.slot() = r.pub.bookMark(tp, md.SideClear)
+		r.queueBook(t)
+	case tp.valid != 0:
+		r.tellValues(tp)
+	}
+}
+
+// tellValues writes a topic's last values as a snapshot.
+func (r *Producer) tellValues(tp *topic) {
+	first, last := true, (*md.Record)(nil)
+	for i := range tp.last {
+		if tp.valid&(1<<i) == 0 {
+			continue
+		}
+		last = r.w.slot()
+		*last = tp.last[i]
+		last.Seq = tp.seq
+		last.Flags = last.Flags&md.FlagIDHash | md.FlagSnapshot
+		if first {
+			last.Flags |= md.FlagFirst
+			first = false
+		}
+	}
+	last.Flags |= md.FlagLast
+}
+
+func missing32(n uint64) uint32 {
+	if n >= md.UnknownMissing {
+		return md.UnknownMissing
+	}
+	return uint32(n)
+}
+
+// walk writes up to budget levels of the book whose snapshot is due, only while
+// half the ring is free. It returns how many, and whether there is more to do
+// right now.
+func (r *Producer) walk(budget int) (n int, more bool) {
+	if r.gen == 0 || r.w.broken || budget <= 0 || !r.nextBook() {
+		return 0, false
+	}
+	if r.seg.shm != nil {
+		defer r.catch(debug.SetPanicOnFault(true))
+	}
+	free := r.w.free()
+	if free < r.w.cap/2 || r.w.broken {
+		r.checkBroken()
+		return 0, false
+	}
+	tp := &r.pub.topics[r.walking]
+	// One slot is kept for the end, so the walk never stops before it for room.
+	dst := r.w.window(min(free-1, uint64(budget)))
+	n, done := tp.src.Chunk(&r.cursor, dst)
+	for i := range dst[:n] {
+		d := &dst[i]
+		d.Flags, d.Venue, d.Instrument = md.FlagSnapshot, r.pub.venue, tp.instrument
+		d.Seq, d.TsEvent, d.TsRecv = tp.seq, tp.tsEvent, tp.tsRecv
+	}
+	r.w.advance(n)
+	r.w.count(cntLevels, uint64(n))
+	if done {
+		*r.w.slot() = r.pub.bookMark(tp, md.SideEnd)
+		r.w.count(cntSnapshots, 1)
+		r.topics[r.walking].count(func(e *topicEntry) *uint64 { return &e.snapshots }, 1)
+		r.walking = -1
+	}
+	r.w.commit()
+	return max(n, 1), r.walking >= 0 || r.snaps.n > 0
+}
+
+// nextBook makes sure that a cursor stands in a book, if any snapshot is due.
+func (r *Producer) nextBook() bool {
+	for r.walking < 0 && r.snaps.n > 0 {
+		t := r.snaps.first()
+		r.snaps.pop()
+		if r.topics[t].mode == modeLive && !r.pub.topics[t].broken {
+			r.walking, r.cursor = t, book.Cursor{}
+		}
+	}
+	return r.walking >= 0
+}
