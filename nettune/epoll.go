@@ -277,6 +277,10 @@ func (p *kernelPoller) ctl(op, fd int, events uint32, slot int32) error {
 func (p *kernelPoller) register(s *kernelStream) error {
 	s.p = p
 	s.slot, _ = p.take(s, nil)
+	if s.flags&broken != 0 { // said its last before it was watched
+		s.flags |= unwatched
+		return nil
+	}
 	if err := p.ctl(unix.EPOLL_CTL_ADD, int(s.fd), s.interest(), s.slot); err != nil {
 		p.give(s.slot)
 		s.slot = noSlot

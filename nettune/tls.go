@@ -38,6 +38,17 @@ func ClientConfig(base *tls.Config, serverName string) *tls.Config {
 	return withALPN(cfg)
 }
 
+// ServerConfig returns a copy of base, which has the certificates, with ALPN
+// http/1.1 and TLS 1.2 or newer where base says nothing. Make it once: the keys
+// with which clients resume live in it.
+func ServerConfig(base *tls.Config) *tls.Config {
+	cfg := base.Clone()
+	if cfg.MinVersion == 0 {
+		cfg.MinVersion = tls.VersionTLS12
+	}
+	return withALPN(cfg)
+}
+
 // withALPN offers http/1.1, the only protocol that WebSocket upgrades use here.
 func withALPN(cfg *tls.Config) *tls.Config {
 	if len(cfg.NextProtos) > 0 {
@@ -67,12 +78,11 @@ func TLSClient(s Stream, p Poller, cfg *tls.Config, deadline time.Time) (Stream,
 }
 
 // TLSServer puts a TLS server on an accepted stream; see TLSClient. cfg needs
-// certificates.
+// certificates and is used as it is, see ServerConfig.
 func TLSServer(s Stream, p Poller, cfg *tls.Config, deadline time.Time) (Stream, error) {
 	if cfg == nil || len(cfg.Certificates) == 0 && cfg.GetCertificate == nil && cfg.GetConfigForClient == nil {
 		return nil, errors.New("nettune: TLS server: no certificate")
 	}
-	cfg = withALPN(cfg)
 	return startTLS(s, p, deadline, "", func(c net.Conn) *tls.Conn { return tls.Server(c, cfg) })
 }
 
