@@ -39,7 +39,28 @@ func BenchmarkParseDecimal(b *testing.B) {
 		})
 	}
 	f("exact", func(s []byte) error { _, err := ParseDecimal(s); return err })
+	f("baseline-bytewise", func(s []byte) error { _, err := plainParse(s); return err })
 	f("baseline-ParseFloat", func(s []byte) error { _, err := strconv.ParseFloat(string(s), 64); return err })
+}
+
+// plainParse is the obvious loop, without exponent form or overflow check.
+func plainParse(b []byte) (Decimal, error) {
+	var d Decimal
+	point := false
+	for _, c := range b {
+		if c == '.' && !point {
+			point = true
+			continue
+		}
+		if c -= '0'; c > 9 {
+			return d, ErrSyntax
+		}
+		d.Mant = d.Mant*10 + int64(c)
+		if point {
+			d.Exp--
+		}
+	}
+	return d, nil
 }
 
 func BenchmarkAppendDecimal(b *testing.B) {

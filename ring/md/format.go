@@ -85,11 +85,14 @@ func appendWords(dst []byte, u uint64, neg bool, decs uint, strip bool) []byte {
 	return dst[:at+int(end)]
 }
 
-// shiftBytes drops the first n ≤ 16 of the sixteen bytes lo, hi.
+// shiftBytes drops the first n < 16 of the sixteen bytes lo, hi. Shift counts
+// are masked because that is free and a count that may reach 64 is not.
 func shiftBytes(lo, hi uint64, n uint) (uint64, uint64) {
-	s := 8 * n
-	// Shifts of 64 and more, the wrapped ones too, give 0.
-	return lo>>s | hi<<(64-s) | hi>>(s-64), hi >> s
+	s := 8 * n & 63
+	if n >= 8 {
+		return hi >> s, 0
+	}
+	return lo>>s | hi<<1<<(63-s&63), hi >> s
 }
 
 // digitBytes gives the eight digits of v < 10^8, the first in the lowest byte,

@@ -12,17 +12,17 @@ import (
 // their removal makes the number fit. The result is exact, or the error is
 // ErrRange; ErrSyntax for anything else. It allocates nothing.
 func ParseDecimal(b []byte) (Decimal, error) {
-	if n := len(b); n >= 8 && n <= 16 {
+	if n := uint(len(b)); n > 8 && n <= 16 {
 		lo := binary.LittleEndian.Uint64(b)
 		hi := binary.LittleEndian.Uint64(b[n-8:])
-		if d, ok := parseWords(lo, hi>>(8*uint(16-n)), uint(n)); ok {
+		if d, ok := parse16(lo, hi>>(8*(16-n)&63), n); ok {
 			return d, nil
 		}
-	} else if n >= 4 && n < 8 {
+	} else if n >= 4 && n <= 8 {
 		// The two reads overlap in bytes that are equal in both.
-		lo := uint64(binary.LittleEndian.Uint32(b))
-		lo |= uint64(binary.LittleEndian.Uint32(b[n-4:])) << (8 * uint(n-4))
-		if d, ok := parseWords(lo, 0, uint(n)); ok {
+		x := uint64(binary.LittleEndian.Uint32(b))
+		x |= uint64(binary.LittleEndian.Uint32(b[n-4:])) << (8 * (n - 4) & 63)
+		if d, ok := parse8(x, n); ok {
 			return d, nil
 		}
 	} else if n == 1 {
@@ -42,39 +42,55 @@ const (
 	bytes2E = 0x2e2e2e2e2e2e2e2e // "........"
 )
 
-// parseWords reads the n ≤ 16 bytes of lo and then hi, first byte lowest, as
-// digits with at most one point: all bytes at once instead of one by one. False
-// for anything else, which parseAny then judges.
-func parseWords(lo, hi uint64, n uint) (Decimal, bool) {
-	// Find the point. The lowest bit set marks a true zero byte; what borrows
-	// may set lies above it.
+// findPoint is 0 if no byte of x is a point, else its lowest bit is the top bit
+// of the first one. (Borrows may set more bits, but only above it.)
+func findPoint(x uint64) uint64 {
+	x ^= bytes2E
+	return (x - bytes01) &^ x & bytes80
+}
+
+// parse8 reads the n bytes of x, 4 to 8, the first lowest, as digits with at
+// most one point: all at once instead of one by one. False for anything else,
+// which parseAny then judges. Shift counts are masked because that is free and
+// a count that may reach 64 is not.
+func parse8(x uint64, n uint) (Decimal, bool) {
 	decs := uint(0)
-	if x := lo ^ bytes2E; (x-bytes01)&^x&bytes80 != 0 {
-		at := uint(bits.TrailingZeros64((x-bytes01)&^x&bytes80)) &^ 7
-		below := uint64(1)<<at - 1
+	if p := findPoint(x); p != 0 {
+		at := uint(bits.TrailingZeros64(p)) &^ 7
+		below := uint64(1)<<(at&63) - 1
+		x = x&below | x>>8&^below
+		n--
+		decs = n - at/8
+	}
+	free := 8 * (8 - n) & 63
+	x = x<<free | bytes30&(1<<free-1) // digits to the end, zeros in front
+	return Decimal{Mant: int64(eightDigits(x)), Exp: -int8(decs)}, notDigits(x) == 0
+}
+
+// parse16 is parse8 for 9 to 16 bytes, in lo and then hi.
+func parse16(lo, hi uint64, n uint) (Decimal, bool) {
+	decs := uint(0)
+	if p := findPoint(lo); p != 0 {
+		at := uint(bits.TrailingZeros64(p)) &^ 7
+		below := uint64(1)<<(at&63) - 1
 		lo = lo&below | lo>>8&^below | hi<<56
 		hi >>= 8
 		n--
 		decs = n - at/8
-	} else if x := hi ^ bytes2E; (x-bytes01)&^x&bytes80 != 0 {
-		at := uint(bits.TrailingZeros64((x-bytes01)&^x&bytes80)) &^ 7
-		below := uint64(1)<<at - 1
+	} else if p := findPoint(hi); p != 0 {
+		at := uint(bits.TrailingZeros64(p)) &^ 7
+		below := uint64(1)<<(at&63) - 1
 		hi = hi&below | hi>>8&^below
 		n--
 		decs = n - 8 - at/8
 	}
-	// Move the digits to the end of the 16 bytes and fill the front with zeros.
-	if free := 8 * (16 - n); free >= 64 {
-		hi = lo<<(free-64) | bytes30&(1<<(free-64)-1)
-		lo = bytes30
-	} else {
-		hi = hi<<free | lo>>(64-free)
-		lo = lo<<free | bytes30&(1<<free-1)
+	if n == 8 { // the point was one of nine
+		return Decimal{Mant: int64(eightDigits(lo)), Exp: -int8(decs)}, notDigits(lo) == 0
 	}
-	if notDigits(lo)|notDigits(hi) != 0 {
-		return Decimal{}, false
-	}
-	return Decimal{Mant: int64(eightDigits(lo)*1e8 + eightDigits(hi)), Exp: -int8(decs)}, true
+	free := 8 * (16 - n) & 63
+	hi = hi<<free | lo>>1>>(63-free&63)
+	lo = lo<<free | bytes30&(1<<free-1)
+	return Decimal{Mant: int64(eightDigits(lo)*1e8 + eightDigits(hi)), Exp: -int8(decs)}, notDigits(lo)|notDigits(hi) == 0
 }
 
 // notDigits is 0 if all bytes of x are '0' to '9'.
