@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 	"strconv"
 	"time"
@@ -203,11 +204,21 @@ func (h *hub) stage(st *stream, d delivery) {
 	}
 }
 
-// encodeJSON makes the frame in the size that it needs.
+// encodeJSON makes the frame in the size that it needs. An event of which JSON makes
+// several messages (trades of one match) becomes as many WebSocket frames in a row.
 func (h *hub) encodeJSON(st *stream, prev uint64, ev []md.Record) *frame {
-	h.text = md.AppendJSON(h.text[:headerRoom], st.topic, prev, ev)
-	f := newFrame(ws.OpText, bytes.Clone(h.text))
-	f.prev, f.seq = prev, ev[len(ev)-1].Seq
+	f := &frame{prev: prev, seq: ev[len(ev)-1].Seq}
+	for from := prev; len(ev) > 0; {
+		n := md.MessageLen(ev)
+		h.text = md.AppendJSON(h.text[:headerRoom], st.topic, from, ev[:n])
+		made := putHeader(ws.OpText, h.text)
+		if f.data == nil {
+			f.data = bytes.Clone(made)
+		} else {
+			f.data = append(f.data, made...)
+		}
+		from, ev = ev[n-1].Seq, ev[n:]
+	}
 	return f
 }
 
@@ -274,7 +285,8 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 	if fm == formatBinary {
 		return conflatedBinary(f)
 	}
-	payload := f.data[headerSize(f.data):]
+	size, length := frameSize(f.data)
+	payload, rest := f.data[size:size+length], f.data[size+length:]
 	mark := []byte(`,"prev":`)
 	at := bytes.Index(payload, mark)
 	if at < 0 {
@@ -285,11 +297,12 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 	for len(tail) > 0 && tail[0] >= '0' && tail[0] <= '9' {
 		tail = tail[1:]
 	}
-	buf := make([]byte, headerRoom, headerRoom+len(payload)+20)
+	buf := make([]byte, headerRoom, headerRoom+len(f.data)+20)
 	buf = append(buf, head...)
 	buf = strconv.AppendUint(buf, prev, 10)
 	buf = append(buf, tail...)
 	out := newFrame(ws.OpText, buf)
+	out.data = append(out.data, rest...)
 	out.prev, out.seq = prev, f.seq
 	return out
 }
@@ -297,17 +310,19 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 // conflatedBinary sets FlagConflated on the first record.
 func conflatedBinary(f *frame) *frame {
 	data := bytes.Clone(f.data)
-	data[headerSize(data)+1] |= byte(md.FlagConflated)
+	size, _ := frameSize(data)
+	data[size+1] |= byte(md.FlagConflated)
 	return &frame{data: data, prev: f.prev, seq: f.seq}
 }
 
-// headerSize is the size of the header of one of our own frames.
-func headerSize(b []byte) int {
+// frameSize is the size of the header of one of our own frames and the length of its
+// payload.
+func frameSize(b []byte) (size, length int) {
 	switch b[1] {
 	case 126:
-		return 4
+		return 4, int(binary.BigEndian.Uint16(b[2:]))
 	case 127:
-		return 10
+		return 10, int(binary.BigEndian.Uint64(b[2:]))
 	}
-	return 2
+	return 2, int(b[1])
 }
