@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tickrelay/feeds"
+	"tickrelay/nettune"
+	"tickrelay/relay"
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// tableEntries is the room of the instrument table: every instrument of every
+// venue several times over. Unused entries cost no memory.
+const tableEntries = 1 << 16
+
+// gatewayCapacity is the gateway's ring per feed, in records.
+const gatewayCapacity = 1 << 17
+
+// relayd is one relay: its directory, feeds, rings and gateway.
+type relayd struct {
+	cfg    *fileConfig
+	log    *slog.Logger
+	dir    *ring.Dir
+	table  *md.Table
+	view   *md.TableView
+	feeds  []*feedUnit
+	gw     *relay.Gateway
+	socket string
+
+	mu       sync.Mutex
+	attached int // rings attached so far, for their names
+}
+
+// feedUnit is a feed and what its configuration says it serves.
+type feedUnit struct {
+	*feeds.Feed
+	venue    md.Venue
+	channels []md.Channel
+}
+
+// newRelayd builds a relay from cfg and opens all that it needs. On success
+// run must be called; on failure nothing is left behind.
+func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
+	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket}
+	perm := ring.Perm{}
+	if cfg.Group != "" {
+		if perm.Group, err = groupID(cfg.Group); err != nil {
+			return nil, err
+		}
+	}
+	if r.dir, err = ring.OpenDir(ring.DefaultBase, cfg.Relay, perm); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.dir.Close()
+		}
+	}()
+	if r.table, err = r.dir.CreateTable(tableEntries); err != nil {
+		return nil, err
+	}
+	r.view = r.table.View()
+	if r.socket == "" {
+		r.socket = ring.SocketPath(cfg.Relay)
+	}
+	epochs := map[md.Venue]int64{}
+	for i := range cfg.Feeds {
+		if err = r.addFeed(&cfg.Feeds[i], epochs); err != nil {
+			return nil, err
+		}
+	}
+	for i := range cfg.Rings {
+		if err = r.addDeclared(&cfg.Rings[i]); err != nil {
+			return nil, err
+		}
+	}
+	return r, r.addGateway()
+}
+
+func (r *relayd) addFeed(c *feedConfig, epochs map[md.Venue]int64) error {
+	v, _ := feeds.ByName(c.Venue)
+	spec := v.Spec()
+	if epochs[spec.Venue] == 0 {
+		epochs[spec.Venue] = time.Now().UnixNano()
+	}
+	fc := feeds.Config{
+		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
+		Lines: c.Lines, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
+		Table: r.table, Epoch: epochs[spec.Venue], CacheDir: c.Cache, Log: r.log.With("feed", c.Name),
+	}
+	if c.CPU != nil {
+		fc.CPU = *c.CPU
+	}
+	for _, name := range c.Channels {
+		ch, _ := md.ParseChannel(name)
+		fc.Channels = append(fc.Channels, ch)
+	}
+	if c.CA != "" {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return fmt.Errorf("feed %s: ca: %w", c.Name, err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("feed %s: ca: %s holds no PEM certificate", c.Name, c.CA)
+		}
+		fc.TLS = &tls.Config{RootCAs: pool}
+	}
+	f, err := feeds.New(fc)
+	if err != nil {
+		return err
+	}
+	r.feeds = append(r.feeds, &feedUnit{Feed: f, venue: spec.Venue, channels: fc.Channels})
+	return nil
+}
+
+// addDeclared creates the rings of one strategy of the configuration, one for
+// each feed that may serve its topics.
+func (r *relayd) addDeclared(c *ringConfig) error {
+	pats, err := parsePatterns(c.Topics)
+	if err != nil {
+		return err
+	}
+	served := false
+	for _, f := range r.feeds {
+		if !f.mayServe(c.Topics) {
+			continue
+		}
+		served = true
+		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, ring.Meta{Strategy: c.Strategy})
+		if err != nil {
+			return err
+		}
+		if _, err := f.Attach(seg, r.wants(f.venue, pats)); err != nil {
+			return err
+		}
+	}
+	if !served {
+		return fmt.Errorf("ring %s: no feed serves any of %v", c.Strategy, c.Topics)
+	}
+	return nil
+}
+
+func ringName(strategy, feed string) string { return strategy + "-" + feed }
+
+func (r *relayd) addGateway() error {
+	addr, err := resolveListen(r.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
+	r.gw, err = relay.New(relay.Config{
+		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
+		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg,
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range r.feeds {
+		seg := ring.NewHeap(gatewayCapacity, ring.Meta{Name: ringName("gateway", f.Name()), Strategy: "gateway"})
+		c, err := ring.OpenConsumer(seg)
+		if err != nil {
+			return err
+		}
+		if _, err := f.Attach(seg, func(uint32, md.Channel) bool { return true }); err != nil {
+			return err
+		}
+		r.gw.AddRing(c)
+	}
+	return nil
+}
+
+func resolveListen(listen string) (netip.AddrPort, error) {
+	a, err := net.ResolveTCPAddr("tcp", listen)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("listen %q: %w", listen, err)
+	}
+	ap := a.AddrPort()
+	if !ap.Addr().IsValid() {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port()), nil
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+}
+
+// run drives the relay until ctx ends, then drains and removes what it made.
+// The first part that fails ends the others.
+func (r *relayd) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	part := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	for _, f := range r.feeds {
+		part("feed "+f.Name(), f.Run)
+	}
+	part("gateway", r.gw.Run)
+	part("control socket", func(ctx context.Context) error { return ring.Serve(ctx, r.socket, r.attach) })
+	if err := r.announce(); err != nil {
+		cancel(err)
+	}
+	r.log.Info("relay started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "rings", r.dir.Path(), "socket", r.socket)
+	wg.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	r.log.Info("relay stopped", "relay", r.cfg.Relay)
+	return errors.Join(err, r.dir.Close())
+}

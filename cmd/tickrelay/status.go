@@ -1,0 +1,56 @@
+package main
+
+import (
+	"strings"
+
+	"tickrelay/feeds"
+	"tickrelay/relay"
+	"tickrelay/ring/md"
+)
+
+// status tells the gateway, which knows nothing of feeds, how they are.
+func (r *relayd) status() []relay.FeedStatus {
+	out := make([]relay.FeedStatus, 0, len(r.feeds))
+	for _, f := range r.feeds {
+		out = append(out, feedStatus(f.Health(), f.Stats()))
+	}
+	return out
+}
+
+func feedStatus(h feeds.Health, st *feeds.Stats) relay.FeedStatus {
+	s := relay.FeedStatus{
+		Name: h.Name, Venue: h.Venue, State: plainState(h.State),
+		LatencyP50Ns: h.Latency.P50, LatencyP99Ns: h.Latency.P99,
+		Frames: st.Frames.Load(), Records: st.Records.Load(), Gaps: st.GapsTotal(),
+		Rejected: st.RejectedTotal(), Resyncs: st.Resyncs.Load(),
+	}
+	for _, t := range st.Topics() {
+		if t.State != feeds.TopicLive && strings.Contains(t.Topic, "."+md.ChannelBook.String()+".") {
+			s.BrokenBooks++
+		}
+	}
+	for _, l := range h.Lines {
+		ls := relay.LineStatus{
+			Line: l.Line, State: plainState(l.State.String()), URL: h.URL, Remote: l.Remote, SinceNs: l.Since,
+			Frames: l.Frames, Options: strings.Join(l.Options, " "), Error: l.LastError,
+		}
+		if l.Connects > 0 {
+			ls.Reconnects = l.Connects - 1
+		}
+		s.LastRecvNs = max(s.LastRecvNs, l.LastFrame)
+		s.Lines = append(s.Lines, ls)
+	}
+	return s
+}
+
+// plainState sums the steps of a connection up.
+func plainState(s string) string {
+	switch s {
+	case "live", "backoff":
+		return s
+	case "idle":
+		return "stopped"
+	default:
+		return "connecting"
+	}
+}
