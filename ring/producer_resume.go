@@ -49,9 +49,19 @@ func (r *Producer) startSession(gen uint64, now int64) {
 		if st.mode != modeOff {
 			st.mode, st.lost = modeUnstarted, 0
 			r.attention.push(TopicID(t))
+			r.oweChanged(r.pub.topics[t].instr)
 		}
 	}
 	r.w.start(gen)
+}
+
+// oweChanged makes sure that the reader gets an instrument's newest control
+// record if there ever was one: it may have read the table before that change.
+func (r *Producer) oweChanged(i int32) {
+	if r.pub.instruments[i].rec.Kind != 0 && !r.owedInstr[i] {
+		r.owedInstr[i] = true
+		r.owed++
+	}
 }
 
 // beat writes the stream's heartbeat if there is room; it is tried again else.

@@ -136,10 +136,10 @@ func (p *Publisher) Attach(s *Segment, want func(instrument uint32, ch md.Channe
 	atomic.StoreInt64(&s.hdr.epoch, p.epoch)
 	atomic.StoreUint32(&s.hdr.venue, uint32(p.venue))
 	atomic.StoreInt64(&s.hdr.beatNs, p.now)
+	r.owedInstr = make([]bool, len(p.instruments))
 	for t := range p.topics {
 		r.addTopic(TopicID(t))
 	}
-	r.owedInstr = make([]bool, len(p.instruments))
 	p.rings = append(p.rings, r)
 	return r, nil
 }

@@ -71,6 +71,7 @@ func (r *Producer) addTopic(t TopicID) {
 	st.counters = r.seg.claimEntry(tp.instrument, tp.channel)
 	if r.gen != 0 {
 		r.attention.push(t)
+		r.oweChanged(tp.instr)
 	}
 }
 
