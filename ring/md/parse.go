@@ -25,9 +25,10 @@ func ParseDecimal(b []byte) (Decimal, error) {
 		if d, ok := parse8(x, n); ok {
 			return d, nil
 		}
-	} else if n == 1 {
-		if c := b[0] - '0'; c <= 9 {
-			return Decimal{Mant: int64(c)}, nil
+	} else if n >= 1 && n < 4 {
+		x := uint64(b[0]) | uint64(b[n/2])<<(8*(n/2)&63) | uint64(b[n-1])<<(8*(n-1)&63)
+		if d, ok := parse8(x, n); ok {
+			return d, nil
 		}
 	}
 	return parseAny(b)
@@ -49,7 +50,7 @@ func findPoint(x uint64) uint64 {
 	return (x - bytes01) &^ x & bytes80
 }
 
-// parse8 reads the n bytes of x, 4 to 8, the first lowest, as digits with at
+// parse8 reads the n bytes of x, 1 to 8, the first lowest, as digits with at
 // most one point: all at once instead of one by one. False for anything else,
 // which parseAny then judges. Shift counts are masked because that is free and
 // a count that may reach 64 is not.
