@@ -83,6 +83,9 @@ type Spec struct {
 	SendEvery time.Duration
 	// SnapshotEvery is the least time between REST snapshots (rate limit).
 	SnapshotEvery time.Duration
+	// ConsecutiveTrades says that an instrument's trade ids grow by one, so that
+	// a loss is counted exactly and a repetition is recognised.
+	ConsecutiveTrades bool
 }
 
 // ChannelSpec is one channel of a venue.
@@ -155,12 +158,15 @@ type Decoded struct {
 	Recs    []md.Record
 	Control Control
 	Text    []byte // a slice of the frame, or constant
+	// Refused counts the statistics left out because no int64 mantissa holds
+	// their digits; the rest of the frame is good.
+	Refused int
 }
 
 // Reset empties d and keeps its memory.
 func (d *Decoded) Reset() {
 	d.Events, d.Recs = d.Events[:0], d.Recs[:0]
-	d.Control, d.Text = ControlNone, nil
+	d.Control, d.Text, d.Refused = ControlNone, nil, 0
 }
 
 // Verdict is the outcome of a sequence rule.

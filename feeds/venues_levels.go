@@ -60,9 +60,19 @@ func (d *Decoded) levels(b []byte, i int, side uint8, orders bool) int {
 		} else if count, n = levelRest(b, n, orders); n < 0 {
 			return n
 		}
-		recs = append(recs, md.Record{
-			Kind: md.KindBook, Side: side, Price: p, Size: s, PriceExp: pe, SizeExp: se, Count: count,
-		})
+		k := len(recs)
+		if k < cap(recs) {
+			recs = recs[:k+1]
+		} else {
+			recs = append(recs, md.Record{})
+		}
+		// Field by field: a composite literal would be built on the stack and
+		// copied, which costs as much as the rest of the loop.
+		r := &recs[k]
+		r.Kind, r.Flags, r.Venue, r.Instrument = md.KindBook, 0, 0, 0
+		r.Seq, r.TsEvent, r.TsRecv, r.Price = 0, 0, 0, p
+		r.Size, r.ID = s, 0
+		r.Side, r.Level, r.PriceExp, r.SizeExp, r.Count = side, 0, pe, se, count
 		if uint(n)+1 < uint(len(b)) && b[n] == ',' && b[n+1] == '[' {
 			i = n + 1
 			continue
@@ -120,13 +130,19 @@ func top(b []byte, i int, side uint8, orders bool) (r md.Record, next int) {
 	return r, i
 }
 
-// stat reads the value at i into a ticker record unless the venue has none.
+// stat reads the value at i into a ticker record unless the venue has none. A
+// number that no int64 holds (Bitget's index prices have up to 21 digits) costs
+// this statistic alone and is counted.
 func (d *Decoded) stat(b []byte, i int, stat uint8) int {
 	if jsonscan.IsNull(b, i) {
 		return jsonscan.Skip(b, i)
 	}
-	v, e, i := jsonscan.Number(b, i)
-	if i < 0 {
+	v, e, n := jsonscan.Number(b, i)
+	if n == jsonscan.Range {
+		d.Refused++
+		return jsonscan.Skip(b, i)
+	}
+	if i = n; i < 0 {
 		return i
 	}
 	r := md.Record{Kind: md.KindTicker, Level: stat, Price: v, PriceExp: e, Size: md.Absent}

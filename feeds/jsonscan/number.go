@@ -26,8 +26,8 @@ func eight(t uint64) uint64 {
 		(t>>16&0x000000FF000000FF)*0x0000271000000001) >> 32
 }
 
-// head converts the first n (1 to 8) of eight digit values.
-func head(t uint64, n int) uint64 { return eight(t << (-n * 8 & 63)) }
+// head converts the first n (0 to 8) of eight digit values.
+func head(t uint64, n int) uint64 { return eight(t << (64 - 8*uint(n))) }
 
 // Number reads the decimal at i, a JSON number or a string that holds nothing
 // else, as mant × 10^exp. Without e-notation exp is minus the number of
@@ -174,16 +174,13 @@ func Uint(b []byte, i int) (v uint64, next int) {
 	start := i
 	if j := i + 8; j <= len(b) {
 		t := binary.LittleEndian.Uint64(b[i:j]) ^ zeros
-		if nonDigits(t) == 0 {
-			v = eight(t)
-			i = j
-			if j += 8; j <= len(b) {
-				t = binary.LittleEndian.Uint64(b[i:j]) ^ zeros
-				if n := bits.TrailingZeros64(nonDigits(t)) >> 3; n != 0 {
-					v = v*tens[n&15] + head(t, n)
-					i += n
-				}
-			}
+		n := bits.TrailingZeros64(nonDigits(t)) >> 3
+		v = head(t, n)
+		if i += n; n == 8 && j+8 <= len(b) {
+			t = binary.LittleEndian.Uint64(b[j:j+8]) ^ zeros
+			n = bits.TrailingZeros64(nonDigits(t)) >> 3
+			v = v*tens[n&15] + head(t, n)
+			i += n
 		}
 	}
 	for ; uint(i) < uint(len(b)); i++ {
