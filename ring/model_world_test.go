@@ -176,8 +176,10 @@ func (w *world) gap(t *truth) {
 func (w *world) rebuild(t *truth, n int) {
 	t.book.Clear()
 	t.book.PriceExp, t.book.SizeExp = t.in.priceExp, t.in.sizeExp
-	for range n {
-		w.record(t, 0, w.now)
+	for n > 0 {
+		if r := w.record(t, 0, w.now); r.Size > 0 {
+			n--
+		}
 	}
 	t.built, t.broken = true, false
 	w.pub.Rebuilt(t.id, w.tick())

@@ -175,13 +175,14 @@ func (r *Producer) walk(budget int) (n int, more bool) {
 		defer r.catch(debug.SetPanicOnFault(true))
 	}
 	free := r.w.free()
-	if free < r.w.cap/2 || r.w.broken {
+	if free <= r.w.cap/2 || r.w.broken {
 		r.checkBroken()
 		return 0, false
 	}
 	tp := &r.pub.topics[r.walking]
-	// One slot is kept for the end, so the walk never stops before it for room.
-	dst := r.w.window(min(free-1, uint64(budget)))
+	// Half the ring stays free for live updates: one that does not fit would
+	// restart the cursor, and a book larger than the ring would never end.
+	dst := r.w.window(min(free-r.w.cap/2, uint64(budget)))
 	n, done := tp.src.Chunk(&r.cursor, dst)
 	for i := range dst[:n] {
 		d := &dst[i]
