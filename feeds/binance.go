@@ -39,6 +39,8 @@ var binanceSpec = Spec{
 	SubsPerConn:   1024,
 	SendEvery:     250 * time.Millisecond,  // 5 messages/s, pongs count
 	SnapshotEvery: 2500 * time.Millisecond, // weight 250 of 6000 per minute
+
+	ConsecutiveTrades: true,
 }
 
 // Spec implements Venue.
@@ -274,10 +276,11 @@ func binanceTrade(b []byte, i int, d *Decoded) int {
 		case 'T':
 			r.TsEvent, i = jsonscan.Time(b, at)
 		case 'm': // the buyer is the maker: the seller took
-			if r.Side = md.SideBuy; b[at] == 't' {
+			var maker bool
+			maker, i = jsonscan.Bool(b, at)
+			if r.Side = md.SideBuy; maker {
 				r.Side = md.SideSell
 			}
-			i = jsonscan.Skip(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}

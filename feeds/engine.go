@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -17,54 +18,246 @@ type EngineConfig struct {
 
 	Instruments []string     // patterns of symbols, "*" stands for any run of characters; default all
 	Channels    []md.Channel // default all that the venue has
-	REST        string       // base of snapshot addresses; default the venue's
+	REST        string       // base of snapshot addresses; "" means that nothing can be fetched
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
 	// Silence is how long an instrument that sent data may send none before it
-	// is subscribed again; default 60 s, negative never.
+	// is subscribed again, default 60 s, negative never. Instruments that are
+	// quieter by nature get longer.
 	Silence time.Duration
-	Log     *slog.Logger // default discards
+	// SnapshotEvery is the least time between REST snapshots; default the
+	// venue's, negative none.
+	SnapshotEvery time.Duration
+	Log           *slog.Logger // default discards
+}
+
+func (c EngineConfig) withDefaults() EngineConfig {
+	if c.Silence == 0 {
+		c.Silence = 60 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Venue != nil {
+		if c.SnapshotEvery == 0 {
+			c.SnapshotEvery = c.Venue.Spec().SnapshotEvery
+		}
+		if len(c.Channels) == 0 {
+			for _, ch := range c.Venue.Spec().Channels {
+				c.Channels = append(c.Channels, ch.Channel)
+			}
+		}
+	}
+	return c
+}
+
+func (c *EngineConfig) validate() error {
+	if c.Venue == nil {
+		return errors.New("feeds: engine: no venue")
+	}
+	var errs []error
+	if c.Table == nil {
+		errs = append(errs, errors.New("feeds: engine: no instrument table"))
+	}
+	if c.Pub == nil {
+		errs = append(errs, errors.New("feeds: engine: no publisher"))
+	}
+	for _, ch := range c.Channels {
+		if !c.Venue.Spec().has(ch) {
+			errs = append(errs, fmt.Errorf("feeds: engine: %s has no channel %s", c.Venue.Spec().Name, ch))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Spec) has(ch md.Channel) bool {
+	for _, c := range s.Channels {
+		if c.Channel == ch {
+			return true
+		}
+	}
+	return false
 }
 
 // Engine is a feed without I/O: no socket, no clock, no goroutine. Everything
-// that happens is a call, everything that it wants is an EngineAction.
+// that happens is a call, everything that it wants is an EngineAction. The same
+// calls in the same order make the same records, whatever the machine. One
+// goroutine calls its methods; only Stats may be read by others.
 type Engine struct {
-	actions []EngineAction
-	stats    Stats
-}
+	venue Venue
+	spec  *Spec
+	table *md.Table
+	pub   *ring.Publisher
+	cfg   EngineConfig
+	log   *slog.Logger
+	wants [md.NumChannels]bool
 
-// Stats counts what an engine did.
-type Stats struct{}
+	instruments []*instrument
+	symbols     map[string]int32 // index in instruments
+	topics      []*topic
+	names       []nameIndex
+	catalogue   []md.Instrument // nil before the first
+	byNative    map[string][]int32
+
+	lines []engineLine
+	dec   Decoded
+	snap  Decoded // of REST snapshots
+	spare Book    // to which a repeated snapshot is read
+	diff  []md.Record
+
+	resyncing  []*topic // broken books, in the order in which they broke
+	resyncWork bool     // one of them may be served at once
+	fetches    []fetching
+	lastReq    int
+	nextFetch  int64 // ns before which no snapshot is asked for
+	resubTAT   int64 // theoretical arrival time of the resubscriptions' rate limit
+	nextScan   int64 // of the silence watchdog
+	now        int64 // of the last call that told the time
+
+	actions []EngineAction
+	stats   Stats
+}
 
 // NewEngine checks cfg and returns an engine that has no line yet.
 func NewEngine(cfg EngineConfig) (*Engine, error) {
-	if cfg.Venue == nil || cfg.Table == nil || cfg.Pub == nil {
-		return nil, errors.New("feeds: engine: venue, table and publisher are required")
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
-	return &Engine{}, nil
+	e := &Engine{venue: cfg.Venue, spec: cfg.Venue.Spec(), table: cfg.Table, pub: cfg.Pub, cfg: cfg, log: cfg.Log,
+		symbols: map[string]int32{}}
+	for _, ch := range cfg.Channels {
+		e.wants[ch] = true
+	}
+	return e, nil
 }
-
-// Catalogue takes the venue's list of instruments: the first or a later one.
-func (e *Engine) Catalogue(ins []md.Instrument) {}
-
-// Connected tells that a line is up at now, in ns: the engine subscribes.
-func (e *Engine) Connected(line int, now int64) {}
-
-// Disconnected tells that a line is down.
-func (e *Engine) Disconnected(line int, now int64, reason string) {}
-
-// Frame takes one whole message of a line, received at rxNs. The error is
-// counted already.
-func (e *Engine) Frame(line int, frame []byte, rxNs int64) error { return nil }
-
-// Snapshot takes the answer to ActionFetch req, or why there is none.
-func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {}
-
-// Tick does what is due at now.
-func (e *Engine) Tick(now int64) {}
-
-// NextTick is the time in ns at which Tick has something to do, at the latest.
-func (e *Engine) NextTick() int64 { return 0 }
 
 // Stats returns the counters; any goroutine may read them.
 func (e *Engine) Stats() *Stats { return &e.stats }
+
+// Frame takes one whole message of a line, received at rxNs (CLOCK_REALTIME),
+// decodes and checks it and stages what it makes known; the caller flushes the
+// publisher. frame is not kept. An error means that the message was refused; it
+// is counted, and what must follow is among the actions.
+func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
+	e.stats.Frames.Add(1)
+	e.now = rxNs
+	l := e.line(line)
+	d := &e.dec
+	d.Reset()
+	if err := e.venue.Decode(frame, d); err != nil {
+		return e.rejectFrame(line, l, frame, rxNs, err)
+	}
+	if d.Control != ControlNone {
+		e.control(line, l, d, rxNs)
+	}
+	if len(d.Events) == 0 {
+		e.ignore(IgnoreNothing)
+		return nil
+	}
+	l.answered()
+	e.stats.Events.Add(uint64(len(d.Events)))
+	if ts := d.Recs; len(ts) > 0 && ts[0].TsEvent > rxNs {
+		e.stats.EarlyEvents.Add(1)
+	}
+	for i := range d.Events {
+		ev := &d.Events[i]
+		e.event(line, ev, d.Recs[ev.From:ev.To], rxNs)
+	}
+	if e.resyncWork {
+		e.resync(rxNs)
+	}
+	return nil
+}
+
+// event finds the topic that an event belongs to and hands it there.
+func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
+	in := e.lookup(ev.Native, ev.Class)
+	if in == nil {
+		e.ignore(IgnoreInstrument)
+		return
+	}
+	in.heard(rx)
+	t := in.topics[ev.Channel]
+	if t == nil {
+		if !e.wants[ev.Channel] || in.gone {
+			e.ignore(IgnoreChannel)
+			return
+		}
+		t = e.addTopic(in, ev.Channel)
+	}
+	if !t.take(line, e.merges(t, recs)) {
+		e.ignore(IgnoreStandby)
+		return
+	}
+	switch ev.Channel {
+	case md.ChannelBook:
+		e.bookEvent(t, ev, recs, rx)
+	case md.ChannelBBO:
+		e.quote(t, recs, rx)
+	case md.ChannelTrades, md.ChannelLiquidations:
+		e.trades(t, ev, recs, rx)
+	default:
+		e.values(t, recs, rx)
+	}
+}
+
+// merges reports whether events of t from several lines can be told apart by
+// their ids, so that the first to arrive is published.
+func (e *Engine) merges(t *topic, recs []md.Record) bool {
+	switch t.ch {
+	case md.ChannelTrades:
+		return e.spec.ConsecutiveTrades
+	case md.ChannelBBO:
+		return len(recs) > 0 && recs[0].ID != 0
+	}
+	return false
+}
+
+func (e *Engine) ignore(why IgnoreReason) { e.stats.Ignored[why].Add(1) }
+
+// rejectFrame counts a message that could not be decoded. One is a curiosity;
+// many mean that the stream itself is damaged.
+func (e *Engine) rejectFrame(line int, l *engineLine, frame []byte, now int64, err error) error {
+	why := RejectMalformed
+	if errors.Is(err, ErrUnsupported) {
+		why = RejectUnsupported
+	}
+	e.stats.Rejected[why].Add(1)
+	if l.rejects == 0 {
+		e.log.Warn("frame refused", "line", line, "error", err, "frame", string(frame[:min(len(frame), 120)]))
+	}
+	if l.reject(now) {
+		e.reconnect(line, "too many frames that could not be decoded")
+	}
+	return fmt.Errorf("feeds: %s: line %d: %w", e.spec.Name, line, err)
+}
+
+// control does what a frame says about the session.
+func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
+	switch d.Control {
+	case ControlAck:
+		e.stats.Acks.Add(1)
+		l.answered()
+	case ControlError:
+		e.stats.VenueErrors.Add(1)
+		e.log.Warn("the venue refused a request", "line", line, "text", string(d.Text))
+		l.refused(now)
+	case ControlReply:
+		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: append([]byte(nil), d.Text...)})
+	case ControlReconnect:
+		e.reconnect(line, "the venue announced the end of the connection")
+	case ControlNotice:
+		e.log.Info("notice of the venue", "line", line, "text", string(d.Text))
+	}
+}
+
+func (e *Engine) reconnect(line int, reason string) {
+	l := e.line(line)
+	if !l.up || l.leaving {
+		return
+	}
+	l.leaving = true
+	e.stats.Reconnects.Add(1)
+	e.actions = append(e.actions, EngineAction{Kind: ActionReconnect, Line: line, Reason: reason})
+}

@@ -1,0 +1,218 @@
+package feeds
+
+import (
+	"tickrelay/ring/book"
+	"tickrelay/ring/md"
+)
+
+// bookTopic is what a topic of channel book has beside.
+type bookTopic struct {
+	book   Book
+	state  BookState
+	held   heldEvents // events that wait for a REST snapshot
+	resync resync
+}
+
+// reset empties the book; only a snapshot can start it again.
+func (b *bookTopic) reset() {
+	b.book.Clear()
+	b.state = BookState{Empty: true}
+	b.held.clear()
+}
+
+// level is a book level made of a fitted record, see wireDigits.
+func level(r *md.Record) book.Level {
+	return book.Level{Price: r.Price, Size: r.Size, Count: r.Count, PriceDP: int8(r.Seq >> 8), SizeDP: int8(r.Seq)}
+}
+
+// bookEvent judges an event by the venue's sequence rule and does what follows.
+func (e *Engine) bookEvent(t *topic, ev *Event, recs []md.Record, rx int64) {
+	b := t.book
+	if t.state == TopicRefused {
+		e.ignore(IgnoreRefused)
+		return
+	}
+	switch e.venue.Sequence(&b.state, ev) {
+	case VerdictIgnore:
+		if b.state.Empty {
+			e.ignore(IgnoreWaiting)
+		} else {
+			e.ignore(IgnoreStale)
+		}
+	case VerdictWait:
+		e.hold(t, ev, recs, rx)
+	case VerdictGap:
+		if b.state.Empty {
+			e.ignore(IgnoreWaiting)
+			return
+		}
+		e.breakBook(t, md.GapSequence, rx)
+		if e.venue.Sequence(&b.state, ev) == VerdictWait {
+			e.hold(t, ev, recs, rx) // the first that the next snapshot is joined to
+		}
+	default:
+		e.bookApply(t, ev, recs, rx)
+	}
+}
+
+// bookApply applies an event that chains.
+func (e *Engine) bookApply(t *topic, ev *Event, recs []md.Record, rx int64) {
+	b := t.book
+	if ev.Action == ActionReplace {
+		e.bookReplace(t, ev, recs, rx)
+		return
+	}
+	if b.state.Empty {
+		e.ignore(IgnoreWaiting)
+		return
+	}
+	if !e.bookUpdate(t, ev, recs, rx) {
+		return
+	}
+	e.publish(t, recs, rx)
+}
+
+// bookUpdate applies absolute sizes and checks the book; false if it is broken
+// now.
+func (e *Engine) bookUpdate(t *topic, ev *Event, recs []md.Record, rx int64) bool {
+	b := t.book
+	if !e.fitLevels(t.inst, recs) {
+		e.stats.Rejected[RejectRange].Add(1)
+		e.refuse(t, rx)
+		return false
+	}
+	for i := range recs {
+		b.book.Set(recs[i].Side, level(&recs[i]))
+	}
+	b.state.Seq, b.state.FromREST = ev.SeqLast, false
+	return e.checkBook(t, ev, rx)
+}
+
+// fitLevels is fit for records of a book, keeping the decimals of the wire.
+func (e *Engine) fitLevels(in *instrument, recs []md.Record) bool {
+	for i := range recs {
+		recs[i].Seq = wireDigits(&recs[i])
+	}
+	return e.fit(in, recs)
+}
+
+// checkBook compares the book with the venue's checksum, if the event has one,
+// and with reason: bids are below asks.
+func (e *Engine) checkBook(t *topic, ev *Event, rx int64) bool {
+	b := t.book
+	if ev.HasChecksum {
+		if e.venue.Checksum(&b.book) != ev.Checksum {
+			e.stats.ChecksumsBad.Add(1)
+			e.breakBook(t, md.GapChecksum, rx)
+			return false
+		}
+		e.stats.ChecksumsOK.Add(1)
+	}
+	if b.book.Crossed() {
+		e.stats.BooksCrossed.Add(1)
+		e.breakBook(t, md.GapChecksum, rx)
+		return false
+	}
+	return true
+}
+
+// breakBook tells readers and starts to get the book back.
+func (e *Engine) breakBook(t *topic, reason md.GapReason, now int64) {
+	e.breakTopic(t, reason, md.UnknownMissing, now)
+	e.wantBook(t, now, now)
+}
+
+// bookReplace takes the whole book: as a new start, or, where a live book is
+// repeated, as the difference.
+func (e *Engine) bookReplace(t *topic, ev *Event, recs []md.Record, rx int64) {
+	b := t.book
+	if !e.fitLevels(t.inst, recs) {
+		e.stats.Rejected[RejectRange].Add(1)
+		e.refuse(t, rx)
+		return
+	}
+	live := !b.state.Empty && t.state == TopicLive
+	into := &b.book
+	if live {
+		into = &e.spare
+	}
+	into.Clear()
+	into.PriceExp, into.SizeExp = t.inst.md.PriceExp, t.inst.md.SizeExp
+	for i := range recs {
+		if recs[i].Size != 0 {
+			into.Set(recs[i].Side, level(&recs[i]))
+		}
+	}
+	if live {
+		e.diff = difference(e.diff[:0], &b.book, into)
+		b.book, e.spare = e.spare, b.book
+	}
+	b.state = BookState{Seq: ev.SeqLast}
+	if !e.checkBook(t, ev, rx) {
+		return
+	}
+	if !live {
+		e.bookBuilt(t, rx)
+		return
+	}
+	if len(e.diff) == 0 {
+		e.ignore(IgnoreUnchanged)
+	}
+	if len(recs) > 0 {
+		for i := range e.diff {
+			e.diff[i].TsEvent, e.diff[i].ID = recs[0].TsEvent, recs[0].ID
+		}
+	}
+	e.publish(t, e.diff, rx)
+}
+
+// bookBuilt tells readers that the book is complete.
+func (e *Engine) bookBuilt(t *topic, rx int64) {
+	e.pub.Rebuilt(t.id, rx)
+	e.stats.BooksBuilt.Add(1)
+	t.stats.last.Store(rx)
+	t.setState(TopicLive)
+	t.book.resync.done(rx)
+	e.dropResync(t)
+}
+
+// difference appends the records that turn old into new: both have the same
+// exponents.
+func difference(dst []md.Record, old, new *Book) []md.Record {
+	dst = sideDifference(dst, md.SideBid, &old.Bids, &new.Bids, new)
+	return sideDifference(dst, md.SideAsk, &old.Asks, &new.Asks, new)
+}
+
+// sideDifference walks both sides from the touch outwards at once.
+func sideDifference(dst []md.Record, side uint8, old, new *book.Side, b *Book) []md.Record {
+	add := func(l *book.Level, size int64, count uint32) {
+		dst = append(dst, md.Record{Kind: md.KindBook, Side: side, Price: l.Price, Size: size, Count: count,
+			PriceExp: b.PriceExp, SizeExp: b.SizeExp})
+	}
+	i, k := 0, 0
+	for i < old.Len() || k < new.Len() {
+		switch {
+		case k == new.Len() || i < old.Len() && nearer(side, old.At(i).Price, new.At(k).Price):
+			add(old.At(i), 0, 0)
+			i++
+		case i == old.Len() || nearer(side, new.At(k).Price, old.At(i).Price):
+			add(new.At(k), new.At(k).Size, new.At(k).Count)
+			k++
+		default:
+			if l := new.At(k); l.Size != old.At(i).Size || l.Count != old.At(i).Count {
+				add(l, l.Size, l.Count)
+			}
+			i++
+			k++
+		}
+	}
+	return dst
+}
+
+// nearer reports whether price a is nearer to the touch than b.
+func nearer(side uint8, a, b int64) bool {
+	if side == md.SideBid {
+		return a > b
+	}
+	return a < b
+}

@@ -1,0 +1,173 @@
+package feeds
+
+import (
+	"time"
+
+	"tickrelay/ring/md"
+)
+
+// Limits of lines.
+const (
+	ackWait      = 15 * time.Second // for the first sign that a subscription was understood
+	maxRejects   = 10               // frames refused within rejectSpan before the line is made again
+	rejectSpan   = int64(10 * time.Second)
+	refusedFirst = time.Second // before a refused subscription is tried again, doubling …
+	refusedMost  = 64 * time.Second
+)
+
+// engineLine is what the engine knows of one connection.
+type engineLine struct {
+	up      bool
+	leaving bool // asked to be made again
+	lastID  int  // of requests
+	since   int64
+
+	rejects  int // frames refused since firstBad
+	firstBad int64
+
+	ackBy    int64 // ns at which an answer to a subscription is overdue, 0 for none
+	retryAt  int64 // ns at which refused subscriptions are tried again, 0 for none
+	refusals int
+}
+
+// answered notes a sign that the venue understood us.
+func (l *engineLine) answered() { l.ackBy = 0 }
+
+// refused schedules another try.
+func (l *engineLine) refused(now int64) {
+	l.answered()
+	if l.retryAt == 0 {
+		l.retryAt = now + int64(min(refusedFirst<<min(l.refusals, 10), refusedMost))
+		l.refusals++
+	}
+}
+
+// reject counts a bad frame and reports whether there were too many.
+func (l *engineLine) reject(now int64) bool {
+	if l.rejects == 0 || now-l.firstBad > rejectSpan {
+		l.rejects, l.firstBad = 0, now
+	}
+	l.rejects++
+	return l.rejects >= maxRejects
+}
+
+// line returns the state of a line, made on first use.
+func (e *Engine) line(i int) *engineLine {
+	for len(e.lines) <= i {
+		e.lines = append(e.lines, engineLine{})
+	}
+	return &e.lines[i]
+}
+
+// Connected tells that a line is up at now (CLOCK_REALTIME ns): the engine
+// subscribes to everything selected.
+func (e *Engine) Connected(line int, now int64) {
+	e.now = now
+	l := e.line(line)
+	if l.up {
+		e.Disconnected(line, now, "connected again")
+	}
+	*l = engineLine{up: true, lastID: 1, since: now, refusals: l.refusals}
+	if e.catalogue == nil {
+		e.addExplicit()
+	}
+	e.subscribeAll(line, e.instruments, now)
+}
+
+// subscribeAll subscribes a line to instruments, up to the venue's bound, and
+// begins their topics.
+func (e *Engine) subscribeAll(line int, list []*instrument, now int64) {
+	l := e.line(line)
+	var subs []Sub
+	for _, in := range list {
+		for ch := range md.Channel(md.NumChannels) {
+			if e.wants[ch] && offers(&in.md, ch) && !in.gone && in.topics[ch] == nil {
+				e.addTopic(in, ch)
+			}
+		}
+		subs = e.subs(subs, in)
+	}
+	if most := e.spec.SubsPerConn; most > 0 && len(subs) > most {
+		e.log.Error("more subscriptions than the venue allows on a connection: the rest is left out",
+			"line", line, "wanted", len(subs), "allowed", most)
+		subs = subs[:most]
+	}
+	if len(subs) == 0 {
+		return
+	}
+	frames := e.venue.Subscribe(nil, subs, &l.lastID)
+	e.send(line, frames)
+	sent := now + int64(len(frames))*int64(e.spec.SendEvery) // when the last of them leaves
+	l.ackBy = sent + int64(ackWait)
+	for _, s := range subs {
+		if s.Channel == md.ChannelBook {
+			e.awaitBook(e.instruments[e.bySymbol(s.Instrument.Symbol)].topics[s.Channel], sent)
+		}
+	}
+}
+
+func (e *Engine) send(line int, frames [][]byte) {
+	for _, f := range frames {
+		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: f})
+	}
+}
+
+// Disconnected tells that a line is down: topics that lived from it are broken,
+// those that another line brings as well, told apart by ids, are not.
+func (e *Engine) Disconnected(line int, now int64, reason string) {
+	e.now = now
+	l := e.line(line)
+	if !l.up {
+		return
+	}
+	l.up, l.leaving, l.ackBy, l.retryAt = false, false, 0, 0
+	e.log.Info("line lost", "line", line, "reason", reason)
+	bit := uint32(1) << (line & 31)
+	for _, t := range e.topics {
+		mine := t.owner == line
+		t.lines &^= bit
+		if mine {
+			t.owner = -1
+		}
+		switch {
+		case t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades:
+			// The next id tells how many are missing; none may be.
+			t.deferred = t.deferred || mine && t.lastID != 0
+		case t.ch == md.ChannelBBO && t.lines != 0 && t.lastID != 0:
+		case mine:
+			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, now)
+		}
+		if mine && t.book != nil && t.state != TopicRefused && e.anyUp() >= 0 {
+			e.wantBook(t, now, now)
+		}
+	}
+	if e.anyUp() < 0 {
+		e.dropResyncs()
+	}
+}
+
+// anyUp is a line that is up, -1 if none is.
+func (e *Engine) anyUp() int {
+	for i := range e.lines {
+		if e.lines[i].up && !e.lines[i].leaving {
+			return i
+		}
+	}
+	return -1
+}
+
+// retryRefused subscribes again to what brought nothing since the line is up.
+func (e *Engine) retryRefused(line int, now int64) {
+	l := &e.lines[line]
+	l.retryAt = 0
+	bit := uint32(1) << (line & 31)
+	var subs []Sub
+	for _, t := range e.topics {
+		if t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
+			subs = append(subs, Sub{t.ch, &t.inst.md})
+		}
+	}
+	if len(subs) > 0 {
+		e.send(line, e.venue.Subscribe(nil, subs, &l.lastID))
+	}
+}

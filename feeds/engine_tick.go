@@ -1,0 +1,123 @@
+package feeds
+
+import (
+	"time"
+
+	"tickrelay/ring/md"
+)
+
+// Pace of the silence watchdog.
+const (
+	scanEvery   = int64(time.Second)
+	quietFactor = 4                    // times its longest pause an instrument may be silent
+	maxPatience = int64(1 * time.Hour) // bound of what false alarms add
+)
+
+// Tick does what is due at now (CLOCK_REALTIME ns): resynchronisation, rate
+// limits, deadlines, silence. Call it every 100 ms or so.
+func (e *Engine) Tick(now int64) {
+	e.now = now
+	for i := range e.lines {
+		l := &e.lines[i]
+		if !l.up {
+			continue
+		}
+		if l.retryAt != 0 && now >= l.retryAt {
+			e.retryRefused(i, now)
+		}
+		if l.ackBy != 0 && now >= l.ackBy {
+			l.ackBy = 0
+			e.reconnect(i, "the venue did not answer a subscription")
+		}
+	}
+	if len(e.resyncing) > 0 {
+		e.resync(now)
+	}
+	if e.cfg.Silence > 0 && now >= e.nextScan {
+		e.nextScan = now + scanEvery
+		e.scanSilence(now)
+	}
+}
+
+// scanSilence looks for instruments that stopped sending while their line is
+// up. What a pong or an acknowledgement proves does not count, only data.
+func (e *Engine) scanSilence(now int64) {
+	line := e.anyUp()
+	if line < 0 {
+		return
+	}
+	for _, in := range e.instruments {
+		if in.gone {
+			continue
+		}
+		since := max(in.lastData, e.lines[line].since)
+		limit := max(int64(e.cfg.Silence), quietFactor*in.longest, in.patience)
+		if now-since <= limit {
+			continue
+		}
+		if !e.mayResubscribe(now) {
+			return
+		}
+		// If this was a quiet market after all, the next alarm comes later.
+		in.patience = min(2*limit, maxPatience)
+		in.lastData = now
+		e.stats.Silences.Add(1)
+		e.silent(in, line, now)
+	}
+}
+
+// silent breaks what an instrument held and subscribes it again.
+func (e *Engine) silent(in *instrument, line int, now int64) {
+	e.log.Warn("instrument fell silent, subscribing again", "instrument", in.md.Symbol)
+	var subs []Sub
+	for _, t := range in.topics {
+		if t == nil {
+			continue
+		}
+		if t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades {
+			t.deferred = t.lastID != 0
+		} else {
+			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, now)
+		}
+		if t.owner >= 0 && e.lines[t.owner].up {
+			line = t.owner
+		}
+		if t.book != nil {
+			e.awaitBook(t, now)
+		}
+		subs = append(subs, Sub{t.ch, &in.md})
+	}
+	l := &e.lines[line]
+	e.send(line, e.venue.Unsubscribe(nil, subs, &l.lastID))
+	e.send(line, e.venue.Subscribe(nil, subs, &l.lastID))
+	e.stats.Resyncs.Add(1)
+}
+
+// NextTick is the time in ns at which Tick has something to do, the
+// largest int64 if nothing is waited for.
+func (e *Engine) NextTick() int64 {
+	next := never
+	at := func(t int64) {
+		if t != 0 && t < next {
+			next = t
+		}
+	}
+	for i := range e.lines {
+		if l := &e.lines[i]; l.up {
+			at(l.retryAt)
+			at(l.ackBy)
+		}
+	}
+	for _, t := range e.resyncing {
+		switch r := &t.book.resync; {
+		case r.deadline != 0:
+			at(r.deadline)
+		case r.req == 0:
+			at(max(r.due, e.now+1))
+		}
+	}
+	if e.cfg.Silence > 0 && e.anyUp() >= 0 && len(e.instruments) > 0 {
+		at(e.nextScan)
+	}
+	return next
+}

@@ -1,0 +1,156 @@
+package feeds
+
+import (
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// topic is one channel of one instrument, as the engine keeps it.
+type topic struct {
+	id    ring.TopicID
+	inst  *instrument
+	ch    md.Channel
+	state TopicState
+	stats *topicStats
+
+	// owner is the line whose events count, -1 for none; lines has a bit for
+	// each line that brought events since it is up.
+	owner int
+	lines uint32
+
+	staleRun int    // events in a row that were older than what was published
+	lastID   uint64 // trades: id of the last one; bbo: update id published
+	deferred bool   // trades: the line was lost, the next id tells how much
+
+	last []md.Record // bbo: the pair; ticker and the like: last value by slot
+	have uint16      // bit per slot of last that holds a value
+	book *bookTopic  // channel book only
+}
+
+// maxStaleRun is how many events in a row may be older than what was published
+// before that is taken for a restart of the venue's numbers.
+const maxStaleRun = 64
+
+// take decides whether an event of line counts for t. One line at a time owns a
+// topic, because its events chain; where ids tell repetitions, any line may be
+// first.
+func (t *topic) take(line int, merge bool) bool {
+	t.lines |= 1 << (line & 31)
+	if t.owner < 0 {
+		t.owner = line
+	}
+	return merge || t.owner == line
+}
+
+func (t *topic) setState(s TopicState) {
+	if t.state != s {
+		t.state = s
+		t.stats.state.Store(uint32(s))
+	}
+}
+
+// forget drops values that may be wrong from now on.
+func (t *topic) forget() {
+	t.have, t.staleRun = 0, 0
+	if t.ch == md.ChannelBBO {
+		t.lastID = 0
+	}
+	if t.book != nil {
+		t.book.reset()
+	}
+}
+
+// publish stages one event whose records are complete but for the receive time.
+func (e *Engine) publish(t *topic, recs []md.Record, rx int64) {
+	if len(recs) == 0 {
+		return
+	}
+	for i := range recs {
+		recs[i].TsRecv = rx
+	}
+	e.pub.Publish(t.id, recs)
+	e.stats.Records.Add(uint64(len(recs)))
+	t.stats.last.Store(rx)
+	t.setState(TopicLive)
+}
+
+// breakTopic tells readers that records of t are missing: one gap for each time
+// that t stops being live.
+func (e *Engine) breakTopic(t *topic, reason md.GapReason, missing uint32, now int64) {
+	if t.state != TopicLive {
+		t.forget()
+		return
+	}
+	e.gap(t, reason, missing, now)
+	t.setState(TopicBroken)
+	t.forget()
+}
+
+// refuse ends a topic whose numbers fit no exponent.
+func (e *Engine) refuse(t *topic, now int64) {
+	if t.state != TopicRefused {
+		e.gap(t, md.GapRange, md.UnknownMissing, now)
+		t.setState(TopicRefused)
+	}
+	t.forget()
+	e.log.Error("topic refused: a number fits no exponent together with the others", "topic", t.stats.name)
+}
+
+func (e *Engine) gap(t *topic, reason md.GapReason, missing uint32, now int64) {
+	e.pub.Gap(t.id, reason, missing, now)
+	e.stats.Gaps[reason].Add(1)
+	t.stats.gaps.Add(1)
+	if t.ch == md.ChannelBook || reason != md.GapDisconnect {
+		e.log.Warn("gap", "topic", t.stats.name, "reason", reason.String(), "missing", missing)
+	}
+}
+
+// trades publishes what is new of an event of trades or liquidations.
+func (e *Engine) trades(t *topic, ev *Event, recs []md.Record, rx int64) {
+	if ev.Action == ActionReplace {
+		e.ignore(IgnoreHistory)
+		return
+	}
+	if refused := e.fitEach(t, recs); refused != len(recs) {
+		lost := len(recs) - refused
+		e.stats.Rejected[RejectRange].Add(uint64(lost))
+		e.gap(t, md.GapRange, uint32(lost), rx)
+		recs = recs[:refused]
+	}
+	if t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades {
+		recs = e.chainTrades(t, recs, rx)
+	}
+	e.publish(t, recs, rx)
+}
+
+// chainTrades drops trades that were published already and tells of those that
+// are missing; ids grow by one. Trades before a hole are published here.
+func (e *Engine) chainTrades(t *topic, recs []md.Record, rx int64) []md.Record {
+	from := 0
+	for i := range recs {
+		id := recs[i].ID
+		switch {
+		case t.lastID == 0 || id == t.lastID+1:
+		case id <= t.lastID:
+			if t.staleRun++; t.staleRun <= maxStaleRun {
+				e.publish(t, recs[from:i], rx)
+				from = i + 1
+				e.ignore(IgnoreDuplicate)
+				continue
+			}
+			e.publish(t, recs[from:i], rx)
+			from = i
+			e.gap(t, md.GapVenue, md.UnknownMissing, rx)
+		default:
+			e.publish(t, recs[from:i], rx)
+			from = i
+			reason := md.GapSequence
+			if t.deferred {
+				reason = md.GapDisconnect
+			}
+			e.gap(t, reason, uint32(min(id-t.lastID-1, md.UnknownMissing)), rx)
+		}
+		t.lastID, t.staleRun, t.deferred = id, 0, false
+	}
+	return recs[from:]
+}
