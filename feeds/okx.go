@@ -119,7 +119,10 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 		case "event":
 			event, i = jsonscan.Text(frame, i)
 		case "code":
-			code, i = jsonscan.Text(frame, i)
+			at := i
+			if i = jsonscan.Skip(frame, i); i > at {
+				code = frame[at:i]
+			}
 		case "msg":
 			msg, i = jsonscan.Text(frame, i)
 		case "table": // API v3
@@ -160,7 +163,7 @@ func okxControl(d *Decoded, event, code, msg []byte) {
 		d.Control = ControlError
 	case "notice":
 		// 64008: the connection will be closed for a service upgrade.
-		if d.Control = ControlNotice; string(code) == "64008" {
+		if d.Control = ControlNotice; string(code) == `"64008"` {
 			d.Control = ControlReconnect
 		}
 	}

@@ -190,6 +190,17 @@ func IsNull(b []byte, i int) bool {
 	return false
 }
 
+// Bool reads the true or false at i.
+func Bool(b []byte, i int) (v bool, next int) {
+	if uint(i) < uint(len(b)) && b[i] == 't' {
+		return true, literal(b, i, "true")
+	}
+	if uint(i) < uint(len(b)) {
+		return false, literal(b, i, "false")
+	}
+	return false, Bad
+}
+
 // Skip steps over the value at i, checking that it is well-formed.
 func Skip(b []byte, i int) int {
 	if uint(i) >= uint(len(b)) {
