@@ -60,7 +60,7 @@ func (s *stream) snapshot(rec md.Record, flags md.Flags) {
 func TestCursorConverges(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	dst := make([]md.Record, 16)
-	for round := range 2000 {
+	for round := range 500 {
 		b := Book{PriceExp: -2, SizeExp: -3}
 		s := stream{seq: uint64(r.IntN(100))}
 		spread := int64(1 + r.IntN(60))
@@ -152,6 +152,23 @@ func TestCursorUnderRescale(t *testing.T) {
 		dst = make([]md.Record, 5)
 		n, done := b.Chunk(&cur, dst)
 		if n != 2 || !done || dst[0].Price != sign*11 || dst[1].Price != sign*12 {
+			t.Errorf("side %d: %d %v %+v", side, n, done, dst[:n])
+		}
+	}
+}
+
+// TestCursorRescaleKeepsPlace: the level last given is not given again when only
+// its digits changed.
+func TestCursorRescaleKeepsPlace(t *testing.T) {
+	for _, side := range []uint8{md.SideBid, md.SideAsk} {
+		b := Book{PriceExp: -2}
+		b.Set(side, Level{Price: 1000, Size: 1})
+		var cur Cursor
+		dst := make([]md.Record, 1)
+		if n, _ := b.Chunk(&cur, dst); n != 1 || !b.Rescale(0, 0) {
+			t.Fatal(n)
+		}
+		if n, done := b.Chunk(&cur, dst); n != 0 || !done {
 			t.Errorf("side %d: %d %v %+v", side, n, done, dst[:n])
 		}
 	}

@@ -76,7 +76,7 @@ func TestBookAgainstModel(t *testing.T) {
 	for _, spread := range []int64{2, 20, 400} {
 		var b Book
 		m := newModel()
-		for i := range 20_000 {
+		for i := range 6_000 {
 			side, l := randLevel(r, spread)
 			if got, want := b.Set(side, l), m.set(side, l); got != want {
 				t.Fatalf("step %d: Set(%d, %+v) = %v, want %v", i, side, l, got, want)
