@@ -24,11 +24,13 @@ import (
 // The answer's first byte carries the descriptors (SCM_RIGHTS): that of the
 // instrument table if there is one, then .data and .ctl of each ring, in order.
 const (
-	maxRequest   = 64 << 10 // bytes of a request line
-	maxAnswer    = 64 << 10
-	maxRings     = 126 // two descriptors each; the kernel passes 253 at once
-	maxPatterns  = 1024
-	maxLeases    = 256
+	maxRequest  = 64 << 10 // bytes of a request line
+	maxAnswer   = 64 << 10
+	maxRings    = 126 // two descriptors each; the kernel passes 253 at once
+	maxPatterns = 1024
+	maxLeases   = 256
+	// maxAsked bounds the capacity that a client can ask for: 256 MiB per ring.
+	maxAsked     = 1 << 22
 	answerWithin = 5 * time.Second
 )
 
@@ -48,7 +50,8 @@ type AttachRequest struct {
 	Strategy string `json:"strategy"`
 	// Topics are patterns, 1 to 1024.
 	Topics []string `json:"topics"`
-	// Capacity of each ring in records, rounded up; 0: DefaultCapacity.
+	// Capacity of each ring in records, at most 4,194,304, rounded up; 0:
+	// DefaultCapacity.
 	Capacity int `json:"capacity,omitempty"`
 
 	// Who asks, as the kernel says (SO_PEERCRED, unix(7)); set by Serve.
@@ -64,8 +67,8 @@ func (r *AttachRequest) validate() (code string, err error) {
 		return CodeBadRequest, fmt.Errorf("strategy: want a name of 1 to %d bytes", nameSize-1)
 	case len(r.Topics) == 0 || len(r.Topics) > maxPatterns:
 		return CodeBadRequest, fmt.Errorf("topics: want 1 to %d patterns, got %d", maxPatterns, len(r.Topics))
-	case r.Capacity < 0 || r.Capacity > MaxCapacity:
-		return CodeBadRequest, fmt.Errorf("capacity: want 0 to %d records, got %d", MaxCapacity, r.Capacity)
+	case r.Capacity < 0 || r.Capacity > maxAsked:
+		return CodeBadRequest, fmt.Errorf("capacity: want 0 to %d records, got %d", maxAsked, r.Capacity)
 	}
 	for _, t := range r.Topics {
 		if _, err := md.ParsePattern(t); err != nil {

@@ -10,7 +10,7 @@ import (
 // earlier producer of the ring, else the next free ones, else nil.
 func (s *Segment) claimEntry(instrument uint32, ch md.Channel) *topicEntry {
 	n := atomic.LoadUint32(&s.hdr.topicCount)
-	for i := range min(s.inherited, n) {
+	for i := range min(s.inherited, n, uint32(len(s.topics))) { // an inherited count may be anything
 		if e := &s.topics[i]; e.instrument == instrument && e.channel == uint32(ch) {
 			return e
 		}
