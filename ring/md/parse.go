@@ -12,87 +12,49 @@ import (
 // their removal makes the number fit. The result is exact, or the error is
 // ErrRange; ErrSyntax for anything else. It allocates nothing.
 func ParseDecimal(b []byte) (Decimal, error) {
-	if n := uint(len(b)); n > 8 && n <= 16 {
-		lo := binary.LittleEndian.Uint64(b)
-		hi := binary.LittleEndian.Uint64(b[n-8:])
-		if d, ok := parse16(lo, hi>>(8*(16-n)&63), n); ok {
-			return d, nil
+	n := len(b)
+	if n > 18 {
+		return parseAny(b) // more digits than surely fit
+	}
+	var m uint64
+	i := 0
+	for ; i < n; i++ {
+		c := b[i] - '0'
+		if c > 9 {
+			break
 		}
-	} else if n >= 4 && n <= 8 {
-		// The two reads overlap in bytes that are equal in both.
-		x := uint64(binary.LittleEndian.Uint32(b))
-		x |= uint64(binary.LittleEndian.Uint32(b[n-4:])) << (8 * (n - 4) & 63)
-		if d, ok := parse8(x, n); ok {
-			return d, nil
-		}
-	} else if n >= 1 && n < 4 {
-		x := uint64(b[0]) | uint64(b[n/2])<<(8*(n/2)&63) | uint64(b[n-1])<<(8*(n-1)&63)
-		if d, ok := parse8(x, n); ok {
-			return d, nil
+		m = m*10 + uint64(c)
+	}
+	if i == 0 || i < n && b[i] != '.' {
+		return parseAny(b) // a sign, an exponent, or no number
+	}
+	if i == n {
+		return Decimal{Mant: int64(m)}, nil
+	}
+	i++
+	decs := n - i
+	// Eight decimals is what many venues send: all at once, beside the loop above.
+	if decs >= 8 {
+		if x := binary.LittleEndian.Uint64(b[i:]); notDigits(x) == 0 {
+			m = m*1e8 + eightDigits(x)
+			i += 8
 		}
 	}
-	return parseAny(b)
+	for ; i < n; i++ {
+		c := b[i] - '0'
+		if c > 9 {
+			return parseAny(b)
+		}
+		m = m*10 + uint64(c)
+	}
+	return Decimal{Mant: int64(m), Exp: -int8(decs)}, nil
 }
 
 const (
-	bytes01 = 0x0101010101010101
 	bytes06 = 0x0606060606060606
-	bytes80 = 0x8080808080808080
 	bytesF0 = 0xf0f0f0f0f0f0f0f0
 	bytes30 = 0x3030303030303030 // "00000000"
-	bytes2E = 0x2e2e2e2e2e2e2e2e // "........"
 )
-
-// findPoint is 0 if no byte of x is a point, else its lowest bit is the top bit
-// of the first one. (Borrows may set more bits, but only above it.)
-func findPoint(x uint64) uint64 {
-	x ^= bytes2E
-	return (x - bytes01) &^ x & bytes80
-}
-
-// parse8 reads the n bytes of x, 1 to 8, the first lowest, as digits with at
-// most one point: all at once instead of one by one. False for anything else,
-// which parseAny then judges. Shift counts are masked because that is free and
-// a count that may reach 64 is not.
-func parse8(x uint64, n uint) (Decimal, bool) {
-	decs := uint(0)
-	if p := findPoint(x); p != 0 {
-		at := uint(bits.TrailingZeros64(p)) &^ 7
-		below := uint64(1)<<(at&63) - 1
-		x = x&below | x>>8&^below
-		n--
-		decs = n - at/8
-	}
-	free := 8 * (8 - n) & 63
-	x = x<<free | bytes30&(1<<free-1) // digits to the end, zeros in front
-	return Decimal{Mant: int64(eightDigits(x)), Exp: -int8(decs)}, notDigits(x) == 0
-}
-
-// parse16 is parse8 for 9 to 16 bytes, in lo and then hi.
-func parse16(lo, hi uint64, n uint) (Decimal, bool) {
-	decs := uint(0)
-	if p := findPoint(lo); p != 0 {
-		at := uint(bits.TrailingZeros64(p)) &^ 7
-		below := uint64(1)<<(at&63) - 1
-		lo = lo&below | lo>>8&^below | hi<<56
-		hi >>= 8
-		n--
-		decs = n - at/8
-	} else if p := findPoint(hi); p != 0 {
-		at := uint(bits.TrailingZeros64(p)) &^ 7
-		below := uint64(1)<<(at&63) - 1
-		hi = hi&below | hi>>8&^below
-		n--
-		decs = n - 8 - at/8
-	}
-	if n == 8 { // the point was one of nine
-		return Decimal{Mant: int64(eightDigits(lo)), Exp: -int8(decs)}, notDigits(lo) == 0
-	}
-	free := 8 * (16 - n) & 63
-	hi = hi<<free | lo>>1>>(63-free&63)
-	lo = lo<<free | bytes30&(1<<free-1)
-	return Decimal{Mant: int64(eightDigits(lo)*1e8 + eightDigits(hi)), Exp: -int8(decs)}, notDigits(lo)|notDigits(hi) == 0
-}
 
 // notDigits is 0 if all bytes of x are '0' to '9'.
 func notDigits(x uint64) uint64 {
