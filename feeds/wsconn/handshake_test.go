@@ -53,7 +53,11 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+// answerCase is a server's answer ($ACCEPT stands for the right value) and
+// what the error must name; "" for a good one.
+type answerCase struct{ name, answer, err string }
+
+func answerCases(t *testing.T) []answerCase {
 	const ok = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: $ACCEPT\r\n\r\n"
 	edit := func(old, new string) string {
 		if !strings.Contains(ok, old) {
@@ -61,7 +65,7 @@ func TestAnswers(t *testing.T) {
 		}
 		return strings.Replace(ok, old, new, 1)
 	}
-	for _, tc := range []struct{ name, answer, err string }{
+	return []answerCase{
 		{"plain", ok, ""},
 		{"case and blanks", edit("Upgrade: websocket\r\nConnection: Upgrade", "upgrade:WebSocket\r\nCONNECTION: keep-alive , upgrade "), ""},
 		{"no reason", edit(" Switching Protocols", ""), ""},
@@ -87,7 +91,11 @@ func TestAnswers(t *testing.T) {
 		{"429", "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n", "status 429"},
 		{"endless header", "HTTP/1.1 101 X\r\n" + strings.Repeat("A: b\r\n", 4000), "exceeds"},
 		{"cut", ok[:60], "ended before"},
-	} {
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	for _, tc := range answerCases(t) {
 		for _, chunk := range []int{0, 1, 5} {
 			m := &memStream{room: -1, chunk: chunk}
 			c := New(m, Config{Host: "h", ReadBuffer: 512, Header: [][2]string{{"Sec-WebSocket-Protocol", "one, two"}}})

@@ -14,11 +14,18 @@ import (
 
 const fin = 0x80
 
-// The cases of RFC 6455 sections 5.2 to 5.5 and 7.4, each fed whole and in
-// pieces of every small size.
-func TestFrames(t *testing.T) {
+// frameCase is what a server sends and what becomes of it.
+type frameCase struct {
+	name string
+	in   [][]byte
+	want []string
+	err  func(error) bool // nil: still open
+	sent []string
+}
+
+// frameCases are those of RFC 6455 sections 5.2 to 5.5 and 7.4.
+func frameCases(long string) []frameCase {
 	f := func(first byte, payload string) []byte { return serverFrame(first, payload) }
-	long := strings.Repeat("long ", 40_000)
 	protocol := func(what string) func(error) bool {
 		return func(err error) bool {
 			var p *ErrProtocol
@@ -31,13 +38,7 @@ func TestFrames(t *testing.T) {
 			return errors.As(err, &c) && *c == ErrClosed{code, reason}
 		}
 	}
-	for _, tc := range []struct {
-		name string
-		in   [][]byte
-		want []string
-		err  func(error) bool // nil: still open
-		sent []string
-	}{
+	return []frameCase{
 		{"text", [][]byte{f(fin|1, "Hello")}, []string{"1:Hello"}, nil, nil},
 		{"binary, empty text", [][]byte{f(fin|2, "\x00\xff"), f(fin|1, "")}, []string{"2:\x00\xff", "1:"}, nil, nil},
 		{"16-bit length", [][]byte{f(fin|1, long[:126]), f(fin|1, long[:65535])}, []string{"1:" + long[:126], "1:" + long[:65535]}, nil, nil},
@@ -67,7 +68,12 @@ func TestFrames(t *testing.T) {
 		{"length with the top bit", [][]byte{{fin | 2, 127, 0x80, 0, 0, 0, 0, 0, 0, 1}}, nil, protocol("top bit"), []string{"8:\x03\xea"}},
 		{"too big", [][]byte{{fin | 2, 127, 0, 0, 0, 1, 0, 0, 0, 0}}, nil, func(err error) bool { return errors.Is(err, ErrTooBig) }, []string{"8:\x03\xf1"}},
 		{"too big in sum", [][]byte{f(1, long), f(0, long), f(fin|0, long)}, nil, func(err error) bool { return errors.Is(err, ErrTooBig) }, []string{"8:\x03\xf1"}},
-	} {
+	}
+}
+
+// Every case is fed whole and in pieces of small sizes.
+func TestFrames(t *testing.T) {
+	for _, tc := range frameCases(strings.Repeat("long ", 40_000)) {
 		in := bytes.Join(tc.in, nil)
 		for _, chunk := range []int{0, 1, 2, 3, 7, 1000} {
 			if chunk > 0 && chunk < 7 && len(in) > 10_000 {
