@@ -153,6 +153,12 @@ func (x *exchange) run(n int) {
 	}
 }
 
+// push makes events of which every book channel at 100 ms has one update.
+func (x *exchange) push() {
+	x.clock.Advance(100 * time.Millisecond)
+	x.market.Step(50)
+}
+
 // freeze flushes everything to the sockets.
 func (x *exchange) freeze(t *testing.T) {
 	t.Helper()

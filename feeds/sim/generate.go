@@ -16,10 +16,10 @@ func (m *Market) generate(ev *Event) {
 	case m.burst == in:
 		m.burstEvent(ev)
 	case p < 2:
-		m.burst, m.burstLeft, m.burstBuy = in, 10+m.rng.IntN(60), m.rng.IntN(2) == 0
+		m.burst, m.burstLeft, m.burstBuy = in, 8+m.rng.IntN(40), m.rng.IntN(2) == 0
 		m.burstEvent(ev)
 	case p < 140:
-		m.takeLiquidity(ev, m.wantsBuy(in))
+		m.takeLiquidity(ev, m.wantsBuy(in), 6)
 	case p < 500:
 		m.quoteNear(ev)
 	case p < 780:
@@ -27,6 +27,7 @@ func (m *Market) generate(ev *Event) {
 	default:
 		m.deep(ev)
 	}
+	m.keepSpread(ev)
 	m.keepDepth(ev, &in.bids)
 	m.keepDepth(ev, &in.asks)
 	if len(ev.Changes) == 0 {
@@ -90,12 +91,31 @@ func (in *instrument) fit(side *ladder, price int64) int64 {
 	return max(price, in.bids.best()+in.tick)
 }
 
+// lean says which side must give way for the price to get to the fair one, nil
+// where it is near enough: market makers do not stand in the way for long.
+func (in *instrument) lean() (gives, follows *ladder) {
+	off := in.fair/fairUnit*in.tick - (in.bids.best()+in.asks.best())/2
+	near := 4*in.tick + in.start/2000
+	switch {
+	case off > near:
+		return &in.asks, &in.bids
+	case off < -near:
+		return &in.bids, &in.asks
+	}
+	return nil, nil
+}
+
 // quoteNear adds an order near the touch, often inside the spread.
 func (m *Market) quoteNear(ev *Event) {
 	in := ev.in
 	side := m.side(in)
-	away := m.rng.Int64N(9) - 1
-	if m.rng.IntN(6) == 0 { // close a wide spread
+	_, follows := in.lean()
+	if follows != nil {
+		side = follows
+	}
+	away := m.rng.Int64N(16) * m.rng.Int64N(1+m.nearTicks(in)/4) / 8
+	away += m.rng.Int64N(4) - 1
+	if follows != nil || m.rng.IntN(6) == 0 { // close a wide spread
 		away = -m.rng.Int64N(max(1, (in.asks.best()-in.bids.best())/in.tick))
 	}
 	lv := side.at(in.fit(side, side.best()+in.step(side, away)))
@@ -107,10 +127,18 @@ func (m *Market) quoteNear(ev *Event) {
 // cancelNear takes an order away near the touch, the level with the last one.
 func (m *Market) cancelNear(ev *Event) {
 	side := m.side(ev.in)
+	gives, _ := ev.in.lean()
+	if gives != nil {
+		side = gives
+	}
 	if len(side.levels) <= floorLevels {
 		return
 	}
-	m.cancel(ev, side, side.levels[m.rng.IntN(12)])
+	if gives != nil {
+		ev.in.change(ev, side, Level{Price: side.best()})
+		return
+	}
+	m.cancel(ev, side, side.levels[m.rng.IntN(floorLevels)])
 }
 
 // cancel takes one order out of a level.
@@ -140,14 +168,14 @@ func (m *Market) deep(ev *Event) {
 			at.Size = in.size(m.rng)
 			in.change(ev, side, at)
 		default:
-			price := in.fit(side, at.Price+in.step(side, 1+m.rng.Int64N(3)))
-			in.change(ev, side, in.order(price, m.rng))
+			in.change(ev, side, in.order(m.somewhere(in, side), m.rng))
 		}
 	}
 }
 
-// takeLiquidity is a market order: it fills level by level, one trade each.
-func (m *Market) takeLiquidity(ev *Event, buy bool) {
+// takeLiquidity is a market order: it fills level by level, one trade each, at
+// most deepest of them.
+func (m *Market) takeLiquidity(ev *Event, buy bool, deepest int) {
 	in := ev.in
 	side := &in.bids
 	if buy {
@@ -157,7 +185,7 @@ func (m *Market) takeLiquidity(ev *Event, buy bool) {
 	if m.rng.IntN(20) == 0 {
 		left *= 4 // a sweep
 	}
-	for left > 0 && len(side.levels) > floorLevels && len(ev.Trades) < 12 {
+	for left > 0 && len(side.levels) > floorLevels && len(ev.Trades) < deepest {
 		lv := side.levels[0]
 		fill := min(left, lv.Size)
 		in.tradeID++
@@ -181,12 +209,47 @@ func (m *Market) burstEvent(ev *Event) {
 		side = &in.asks
 	}
 	if m.rng.IntN(3) > 0 && len(side.levels) > floorLevels {
-		m.takeLiquidity(ev, m.burstBuy)
+		m.takeLiquidity(ev, m.burstBuy, 2)
 		return
 	}
 	if len(side.levels) > floorLevels {
 		m.cancel(ev, side, side.levels[m.rng.IntN(3)])
 	}
+}
+
+// nearTicks is the width of the neighbourhood of the touch, in ticks: 1/5000 of
+// the price, 2 at least.
+func (m *Market) nearTicks(in *instrument) int64 { return max(2, in.start/in.tick/5000) }
+
+// keepSpread has a market maker quote around the fair price, on the side that
+// is farther from it, once the spread is wider than makers leave it.
+func (m *Market) keepSpread(ev *Event) {
+	in := ev.in
+	near := m.nearTicks(in)
+	bid, ask, fair := in.bids.best(), in.asks.best(), in.fair/fairUnit*in.tick
+	if ask-bid <= near*in.tick {
+		return
+	}
+	side, from := &in.bids, min(fair, ask-in.tick)
+	if ask-fair > fair-bid {
+		side, from = &in.asks, max(fair, bid+in.tick)
+	}
+	price := in.fit(side, from+in.step(side, m.rng.Int64N(1+near/2)))
+	if !side.better(price, side.best()) {
+		price = in.fit(side, side.best()+in.step(side, -1))
+	}
+	lv := side.at(price)
+	lv.Size += in.size(m.rng)
+	lv.Count++
+	in.change(ev, side, lv)
+}
+
+// somewhere is a price behind the touch, within the width of a fresh book and
+// more often near.
+func (m *Market) somewhere(in *instrument, side *ladder) int64 {
+	width := int64(in.depth) * (1 + in.widest()) / 2
+	away := 1 + m.rng.Int64N(width)*m.rng.Int64N(width)/width
+	return in.fit(side, side.best()+in.step(side, away))
 }
 
 // keepDepth draws a side's number of levels towards the depth of the market.
@@ -195,15 +258,11 @@ func (m *Market) keepDepth(ev *Event, side *ladder) {
 	n := len(side.levels)
 	switch {
 	case n < in.depth-in.depth/20:
-		last := side.levels[n-1].Price + in.step(side, 1+in.gap(n, m.rng))
-		if last > 0 {
-			in.change(ev, side, in.order(last, m.rng))
-			return
-		}
-		// The bids have reached the bottom: fill a hole instead.
-		at := side.levels[m.rng.IntN(n)].Price + in.step(side, 1)
-		if at = in.fit(side, at); side.at(at).Size == 0 {
-			in.change(ev, side, in.order(at, m.rng))
+		for range 8 { // until a hole is found
+			if at := m.somewhere(in, side); side.at(at).Size == 0 {
+				in.change(ev, side, in.order(at, m.rng))
+				return
+			}
 		}
 	case n > in.depth+in.depth/20:
 		in.change(ev, side, Level{Price: side.levels[n-1].Price})

@@ -76,11 +76,16 @@ func (in *instrument) step(side *ladder, n int64) int64 {
 	return n * in.tick
 }
 
+// widest is the largest gap between levels in ticks, never so wide that bids
+// would reach zero.
+func (in *instrument) widest() int64 {
+	return max(1, min(in.start/in.tick/int64(in.depth)/6, int64(in.depth)/2))
+}
+
 // gap is the distance in ticks from level i to the next: small near the touch,
-// wide deep in the book, and never so wide that bids would reach zero.
+// wide deep in the book.
 func (in *instrument) gap(i int, rng *rand.Rand) int64 {
-	widest := max(1, in.start/in.tick/int64(in.depth)/6)
-	return rng.Int64N(min(1+int64(i)/2, widest) + 1)
+	return rng.Int64N(min(1+int64(i)/2, in.widest()) + 1)
 }
 
 // order is a new level at price.

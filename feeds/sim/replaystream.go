@@ -172,6 +172,7 @@ func (d *replayDialect) replay(s *session) error {
 		if err != io.EOF || !d.o.Loop {
 			return err
 		}
+		d.srv.locked(d.rest.rewind)
 	}
 }
 

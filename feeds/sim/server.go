@@ -234,6 +234,9 @@ func (s *Server) Inject(f Fault) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("sim: %s: %s: the server is closed", s.venue, f)
+	}
 	s.inject(f, s.sessions)
 	return nil
 }

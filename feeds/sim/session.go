@@ -250,7 +250,11 @@ func (s *session) writeLoop() {
 		if !ok {
 			return
 		}
-		if err := s.write(out, o); err != nil {
+		err := s.write(out, o)
+		if err == nil && len(s.queue)+len(s.urgent) == 0 {
+			err = out.Flush()
+		}
+		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				s.log.Info("client gone", "err", err)
 			}
@@ -305,13 +309,8 @@ func (s *session) write(out *bufio.Writer, o outgoing) error {
 		s.lingerClose()
 		return io.EOF
 	}
-	if _, err := out.Write(o.frame); err != nil {
-		return err
-	}
-	if len(s.queue) > 0 {
-		return nil // the next item flushes
-	}
-	return out.Flush()
+	_, err := out.Write(o.frame)
+	return err
 }
 
 // closeLater ends the session after o.after, which other frames may use.
