@@ -17,25 +17,27 @@ import (
 // Its fields belong to the loop.
 type catalogue struct {
 	urls    []string
-	due     int64 // mono ns of the next fetch, 0 while one is under way or none is wanted
-	startBy int64 // mono ns until which connections wait for the first list, 0 if they do not
-	failed  int   // in a row
+	lists   [][]md.Instrument // as last read, one per URL
+	due     int64             // mono ns of the next fetch, 0 while one is under way or none is wanted
+	startBy int64             // mono ns until which connections wait for the first list, 0 if they do not
+	failed  int               // in a row
+	told    string            // the failure logged last
+	logged  bool              // a success was logged
 }
 
-// readCatalogue decodes all lists of a venue into one; any bad list fails it,
-// because an instrument that is missing here counts as delisted.
-func readCatalogue(v Venue, bodies [][]byte) ([]md.Instrument, error) {
-	var all []md.Instrument
-	for i, body := range bodies {
-		err := v.DecodeCatalogue(body, func(in md.Instrument) { all = append(all, in) })
-		if err != nil {
-			return nil, fmt.Errorf("feeds: %s: catalogue %d of %d: %w", v.Spec().Name, i+1, len(bodies), err)
-		}
+// maxCatalogueRetry is the longest wait before lists that failed are fetched
+// again; instruments listed meanwhile come that much later.
+const maxCatalogueRetry = 5 * time.Minute
+
+// readList decodes one list. An empty one is no error: there are venues without
+// contracts of a kind.
+func readList(v Venue, body []byte) ([]md.Instrument, error) {
+	list := []md.Instrument{}
+	err := v.DecodeCatalogue(body, func(in md.Instrument) { list = append(list, in) })
+	if err != nil {
+		return nil, fmt.Errorf("feeds: %s: catalogue: %w", v.Spec().Name, err)
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("feeds: %s: catalogue holds no instrument", v.Spec().Name)
-	}
-	return all, nil
+	return list, nil
 }
 
 // cacheFile is where list i is kept: the venue's own answer, so that the cache
@@ -50,59 +52,54 @@ func cacheFile(dir string, v Venue, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("%s.catalogue.%d.json", name, i))
 }
 
-// loadCatalogue reads the lists kept in dir. os.ErrNotExist if there are none.
-func loadCatalogue(dir string, v Venue, lists int) ([]md.Instrument, error) {
-	if dir == "" || lists == 0 {
+// loadList reads list i kept in dir. os.ErrNotExist if there is none.
+func loadList(dir string, v Venue, i int) ([]md.Instrument, error) {
+	if dir == "" {
 		return nil, os.ErrNotExist
 	}
-	bodies := make([][]byte, lists)
-	for i := range bodies {
-		var err error
-		if bodies[i], err = os.ReadFile(cacheFile(dir, v, i)); err != nil {
-			return nil, err
-		}
+	body, err := os.ReadFile(cacheFile(dir, v, i))
+	if err != nil {
+		return nil, err
 	}
-	return readCatalogue(v, bodies)
+	return readList(v, body)
 }
 
-// storeCatalogue keeps the lists in dir, each replaced as a whole.
-func storeCatalogue(dir string, v Venue, bodies [][]byte) error {
+// storeList keeps list i in dir, replaced as a whole.
+func storeList(dir string, v Venue, i int, body []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for i, body := range bodies {
-		tmp, err := os.CreateTemp(dir, ".catalogue-*")
-		if err != nil {
-			return err
-		}
-		_, err = tmp.Write(body)
-		err = errors.Join(err, tmp.Close())
-		if err == nil {
-			err = os.Rename(tmp.Name(), cacheFile(dir, v, i))
-		}
-		if err != nil {
-			os.Remove(tmp.Name())
-			return err
-		}
+	tmp, err := os.CreateTemp(dir, ".catalogue-*")
+	if err != nil {
+		return err
 	}
-	return nil
+	_, err = tmp.Write(body)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), cacheFile(dir, v, i))
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
 }
 
-// fetchCatalogue gets, reads and keeps all lists. Runs beside the loop.
-func fetchCatalogue(rest *restClient, v Venue, urls []string, dir string) (all []md.Instrument, keep error, err error) {
-	bodies := make([][]byte, len(urls))
-	for i, u := range urls {
-		if bodies[i], err = rest.get(u); err != nil {
-			return nil, nil, err
-		}
+// fetched is the outcome of fetching one list.
+type fetched struct {
+	list []md.Instrument // nil with err
+	err  error
+	keep error // the list could not be kept on disk
+}
+
+// fetchList gets, reads and keeps list i. Runs beside the loop.
+func fetchList(rest *restClient, v Venue, url string, i int, dir string) (f fetched) {
+	body, err := rest.get(url)
+	if err == nil {
+		f.list, err = readList(v, body)
 	}
-	if all, err = readCatalogue(v, bodies); err != nil {
-		return nil, nil, err
+	if f.err = err; err == nil && dir != "" {
+		f.keep = storeList(dir, v, i, body)
 	}
-	if dir != "" {
-		keep = storeCatalogue(dir, v, bodies)
-	}
-	return all, keep, nil
+	return f
 }
 
 // openCatalogue starts with what is on disk and schedules the first fetch.
@@ -116,17 +113,33 @@ func (l *loop) openCatalogue() {
 		return
 	}
 	c.due = l.mono
-	all, err := loadCatalogue(l.cfg.CacheDir, l.cfg.Venue, len(c.urls))
-	switch {
-	case err == nil:
-		l.health.catalogue("cached", len(all), l.wall)
-		l.engine.Catalogue(all)
-		l.settle()
+	c.lists = make([][]md.Instrument, len(c.urls))
+	for i := range c.lists {
+		var err error
+		if c.lists[i], err = loadList(l.cfg.CacheDir, l.cfg.Venue, i); err != nil && !errors.Is(err, os.ErrNotExist) {
+			l.log.Warn("cached catalogue not used", "file", cacheFile(l.cfg.CacheDir, l.cfg.Venue, i), "error", err)
+		}
+	}
+	if all := c.all(); len(all) > 0 {
+		l.useCatalogue("cached", all)
 		return
-	case !errors.Is(err, os.ErrNotExist):
-		l.log.Warn("cached catalogue not used", "dir", l.cfg.CacheDir, "error", err)
 	}
 	c.startBy = l.mono + int64(l.cfg.Limits.CatalogueWait)
+}
+
+// all joins the lists.
+func (c *catalogue) all() []md.Instrument {
+	var all []md.Instrument
+	for _, list := range c.lists {
+		all = append(all, list...)
+	}
+	return all
+}
+
+func (l *loop) useCatalogue(state string, all []md.Instrument) {
+	l.health.catalogue(state, len(all), l.wall)
+	l.engine.Catalogue(all)
+	l.settle()
 }
 
 // catalogueTimer fetches when it is time and returns when it is next.
@@ -151,37 +164,67 @@ func (l *loop) catalogueTimer() int64 {
 }
 
 func (l *loop) goFetchCatalogue() {
-	l.health.restRequests.Add(uint64(len(l.catalogue.urls)))
 	urls, v, dir := l.catalogue.urls, l.cfg.Venue, l.cfg.CacheDir
 	l.workers.Go(func() {
-		all, keep, err := fetchCatalogue(l.rest, v, urls, dir)
-		l.mail.post(func() { l.catalogueAnswer(all, keep, err) })
+		results := make([]fetched, len(urls))
+		for i, u := range urls {
+			l.health.restRequests.Add(1)
+			results[i] = fetchList(l.rest, v, u, i, dir)
+		}
+		l.mail.post(func() { l.catalogueAnswer(results) })
 	})
 }
 
-// catalogueAnswer takes a fetched list into use, or schedules another try.
-func (l *loop) catalogueAnswer(all []md.Instrument, keep, err error) {
+// catalogueAnswer takes fetched lists into use. A list that failed keeps what it
+// held before, because an instrument missing in a catalogue counts as delisted;
+// it is fetched again after a back-off.
+func (l *loop) catalogueAnswer(results []fetched) {
 	c := &l.catalogue
+	var failed, notKept error
+	news := false
+	for i, f := range results {
+		if f.err != nil {
+			failed = f.err
+			l.health.restFailures.Add(1)
+			continue
+		}
+		c.lists[i], news = f.list, true
+		notKept = errors.Join(notKept, f.keep)
+	}
+	if all := c.all(); news && len(all) > 0 {
+		l.useCatalogue("fetched", all)
+	}
 	wait := time.Duration(float64(l.cfg.Limits.CatalogueEvery) * (0.9 + 0.2*l.rng.Float64()))
-	if err != nil {
+	if failed != nil {
 		c.failed++
-		wait = max(l.cfg.Backoff.delay(c.failed, l.rng), time.Duration(l.rest.quietUntil()-l.mono))
-		l.health.restFailures.Add(1)
-		l.health.catalogueFailed(err)
-		l.log.Warn("catalogue not fetched", "error", err, "failures", c.failed, "retry", wait)
+		wait = l.cfg.Backoff.delay(c.failed, l.rng) << min(max(0, c.failed-6), 8) // on from the back-off's cap
+		wait = max(min(wait, maxCatalogueRetry), l.quietFor())
+		l.health.catalogueFailed(failed)
 	} else {
 		c.failed = 0
-		l.health.catalogue("fetched", len(all), l.wall)
-		l.log.Info("catalogue fetched", "instruments", len(all))
-		l.engine.Catalogue(all)
-		l.settle()
 	}
-	if keep != nil {
-		l.log.Warn("catalogue not kept", "dir", l.cfg.CacheDir, "error", keep)
-	}
+	l.tellCatalogue(failed, notKept, wait)
 	c.due = l.mono + int64(wait)
 	l.rearm(c.due)
 	l.startLines()
+}
+
+// tellCatalogue logs what changed.
+func (l *loop) tellCatalogue(failed, notKept error, wait time.Duration) {
+	c := &l.catalogue
+	told := ""
+	if failed != nil {
+		if told = failed.Error(); told != c.told {
+			l.log.Warn("catalogue not fetched in full", "error", failed, "retry", wait)
+		}
+	} else if c.told != "" || !c.logged {
+		l.log.Info("catalogue fetched", "instruments", len(c.all()))
+		c.logged = true
+	}
+	c.told = told
+	if notKept != nil {
+		l.log.Warn("catalogue not kept", "dir", l.cfg.CacheDir, "error", notKept)
+	}
 }
 
 // randomOf returns the generator of a feed's jitter.

@@ -15,23 +15,25 @@ import (
 func TestCatalogueCacheKeepsTheVenuesAnswer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	v := newToyVenue()
-	if _, err := loadCatalogue(dir, v, 1); !errors.Is(err, os.ErrNotExist) {
+	if _, err := loadList(dir, v, 0); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("an empty cache: %v", err)
 	}
-	if err := storeCatalogue(dir, v, [][]byte{[]byte("BTCUSDT")}); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second replaces the first
+		if err := storeList(dir, v, 0, []byte("BTCUSDT")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	all, err := loadCatalogue(dir, v, 1)
+	all, err := loadList(dir, v, 0)
 	if err != nil || len(all) != 1 || all[0].Symbol != "BTC-USDT" {
 		t.Fatalf("read back %v, %v", all, err)
 	}
-	if _, err := loadCatalogue(dir, v, 2); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("half a cache: %v", err)
+	if _, err := loadList(dir, v, 1); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a list that was never kept: %v", err)
 	}
 	if err := os.WriteFile(cacheFile(dir, v, 0), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadCatalogue(dir, v, 1); err == nil || errors.Is(err, os.ErrNotExist) {
+	if _, err := loadList(dir, v, 0); err == nil || errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a damaged cache: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {

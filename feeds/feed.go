@@ -93,16 +93,15 @@ func (f *Feed) begin(ctx context.Context) error {
 	return nil
 }
 
-// Attach makes the feed publish into seg the topics that want selects, each
-// from a fresh start. want is called in the hot loop, once per topic. detach
+// Attach makes the feed publish into seg the topics that want selects, nil for
+// all, each from a fresh start; want is called in the hot loop, once per topic.
+// At the end of Run every segment is detached. detach
 // ends it and returns once the feed no longer touches seg; it may be called
 // more than once.
 func (f *Feed) Attach(seg *ring.Segment, want func(instrument uint32, ch md.Channel) bool) (detach func(), err error) {
 	var p *ring.Producer
 	ended := f.do(func() {
-		if p, err = f.loop.pub.Attach(seg, want); err == nil {
-			f.loop.dirty = true
-		}
+		p, err = f.loop.pub.Attach(seg, want)
 	}, false)
 	if ended {
 		return nil, ErrStopped

@@ -48,6 +48,10 @@ type Config struct {
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
 
+	// Silence is how long an instrument that sent data may send none before the
+	// engine acts; default 60 s, negative never.
+	Silence time.Duration
+
 	CPU  int  // processor that the hot loop is pinned to; -1 for none
 	Busy bool // poll without sleeping: lowest latency, one processor's full time
 

@@ -18,11 +18,9 @@ import (
 const (
 	tickEvery = 100 * time.Millisecond // of Engine.Tick, and of Publisher.Turn in a quiet market
 	tickLeast = time.Millisecond       // between ticks that the engine wants earlier
-	// spinTurns is how many turns in a row go without sleeping while snapshots
-	// are under way: a book of 46,000 levels takes 180. After that rings are
-	// full, and the loop looks again every slowTurn.
-	spinTurns = 1024
-	slowTurn  = time.Millisecond
+	// dueEvery is the pace while a ring's reader makes the publisher wait for
+	// space.
+	dueEvery = time.Millisecond
 	// maxSettle bounds the rounds in which the engine's actions lead to others.
 	maxSettle = 16
 	// goodbye is how long a stopping feed waits for the venues' close frames.
@@ -61,8 +59,7 @@ type loop struct {
 	tickAt     int64
 	events     []nettune.Event
 	actions    []EngineAction
-	dirty      bool // Publisher.Turn has work that did not come by the poller
-	more       int  // turns in a row that left snapshot work
+	more       bool // the last Publisher.Turn left snapshot work
 	stopping   bool
 }
 
@@ -80,7 +77,7 @@ func newLoop(cfg *Config) (*loop, error) {
 	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch,
 		Now: func() int64 { wall, _ := cfg.Clock(); return wall }})
 	l.engine, err = NewEngine(EngineConfig{Venue: cfg.Venue, Table: cfg.Table, Pub: l.pub, Instruments: cfg.Instruments,
-		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Log: l.log})
+		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Silence: cfg.Silence, Log: l.log})
 	if err != nil {
 		return nil, err
 	}
@@ -174,27 +171,23 @@ func (l *loop) turn() error {
 	if l.mono >= l.timerAt {
 		l.timers()
 	}
-	l.dirty = false
-	if l.pub.Turn(l.wall) {
-		l.more++
-	} else {
-		l.more = 0
-	}
+	l.more = l.pub.Turn(l.wall)
 	return nil
 }
 
 // wait is how long the poller may sleep.
 func (l *loop) wait() time.Duration {
-	wait := time.Duration(max(0, l.timerAt-l.mono))
-	if l.more > spinTurns {
-		wait = min(wait, slowTurn)
-	} else if l.more > 0 || l.dirty {
+	if l.more {
 		return 0
 	}
 	for _, s := range l.sessions {
 		if s.more {
 			return 0
 		}
+	}
+	wait := time.Duration(max(0, l.timerAt-l.mono))
+	if wait > dueEvery && l.pub.Due() {
+		return dueEvery
 	}
 	return wait
 }
@@ -231,6 +224,9 @@ func (l *loop) frame(line int, payload []byte, rx int64) {
 	l.settle()
 	l.readClock()
 	l.health.publish.record(l.mono, l.wall-rx)
+	if ts := l.engine.eventTime(); ts != 0 {
+		l.health.receive.record(l.mono, rx-ts)
+	}
 	l.mail.drain()
 }
 
@@ -278,6 +274,10 @@ func (l *loop) shutdown() error {
 	case <-ended:
 	case <-time.After(l.cfg.Limits.Close):
 		l.log.Warn("a name look-up or REST request did not end in time", "waited", l.cfg.Limits.Close)
+	}
+	l.pub.Flush()
+	for _, r := range l.pub.Rings() { // readers drain them and then see that the producer is gone
+		l.pub.Detach(r)
 	}
 	return l.poller.Close()
 }

@@ -48,3 +48,16 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 	}
 	t.Fatalf("waited in vain for %s", what)
 }
+
+// benchRun is runFeed for benchmarks.
+func benchRun(b *testing.B, f *Feed) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := f.Run(ctx); err != nil {
+			b.Error(err)
+		}
+	}()
+	return func() { cancel(); <-ended }
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,7 +169,6 @@ type simPeer struct {
 	status int // of the answer to the upgrade, 0 for 101
 	mute   bool
 	got    []simMessage
-	onText func(p *simPeer, text string)
 }
 
 type simMessage struct {
@@ -193,8 +193,8 @@ func (p *simPeer) take(b []byte) {
 		ws.Cipher(payload, h.Mask, 0)
 		p.raw.Next(p.raw.Len() - r.Len())
 		p.got = append(p.got, simMessage{p.s.n.now.Load(), h.OpCode, string(payload)})
-		if h.OpCode == ws.OpText && p.onText != nil {
-			p.onText(p, string(payload))
+		if h.OpCode == ws.OpText && strings.HasPrefix(string(payload), "subscribe") {
+			p.send(ws.NewTextFrame([]byte("ack")))
 		}
 	}
 }

@@ -16,10 +16,13 @@ func acceptOf(key string) string {
 
 // toyVenue is a venue whose frames are one word, for tests of sessions: what
 // connections do must not depend on a dialect.
-type toyVenue struct{ spec Spec }
+type toyVenue struct {
+	spec   Spec
+	native []byte
+}
 
 func newToyVenue() *toyVenue {
-	return &toyVenue{Spec{
+	return &toyVenue{native: []byte("BTCUSDT"), spec: Spec{
 		Name: "binance", Venue: md.VenueBinance, URL: "ws://192.0.2.1/ws",
 		Channels: []ChannelSpec{{Channel: md.ChannelTrades, Native: "trade"}},
 		PriceExp: -8, SizeExp: -8, MaxFrame: 1 << 20, SubsPerFrame: 1,
@@ -38,18 +41,20 @@ func (v *toyVenue) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
 
 func (v *toyVenue) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte { return dst }
 
-// Decode knows "trade", "ping", "leaving" and "pong".
+// Decode knows "trade", "ack", "ping", "leaving" and "pong".
 func (v *toyVenue) Decode(frame []byte, d *Decoded) error {
 	switch string(frame) {
 	case "trade":
 		d.Recs = append(d.Recs, md.Record{Kind: md.KindTrade, Price: 1, Size: 1, TsEvent: int64(time.Second)})
-		d.Events = append(d.Events, Event{Channel: md.ChannelTrades, Native: []byte("BTCUSDT"), To: len(d.Recs), From: len(d.Recs) - 1})
+		d.Events = append(d.Events, Event{Channel: md.ChannelTrades, Native: v.native, To: len(d.Recs), From: len(d.Recs) - 1})
 	case "ping":
 		d.Control, d.Text = ControlReply, []byte("pong of the feed")
 	case "leaving":
 		d.Control = ControlReconnect
 	case "pong":
 		d.Control = ControlPong
+	case "ack":
+		d.Control = ControlAck
 	default:
 		return ErrUnsupported
 	}

@@ -133,7 +133,7 @@ func TestSessionHeartbeatsAndSendPace(t *testing.T) {
 	v := newToyVenue()
 	v.spec.Ping, v.spec.PingEvery, v.spec.SendEvery = []byte("ping"), 25*time.Second, 200*time.Millisecond
 	var peers []*simPeer
-	n := newSimFeed(t, Config{Venue: v}, acceptAll(&peers, nil))
+	n := newSimFeed(t, Config{Venue: v, Silence: -1}, acceptAll(&peers, nil))
 	n.after(30*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("ping"))) })
 	n.run(10 * time.Minute)
 	pings := peers[0].times(ws.OpText, "ping")

@@ -112,3 +112,15 @@ func percentile(sum *[latencyBuckets]uint64, count uint64, p uint64, largest int
 	}
 	return largest
 }
+
+// eventTime is the venue's time of the first live event of the last frame, 0 if
+// it had none: trades of before the subscription would show as latency.
+func (e *Engine) eventTime() int64 {
+	for i := range e.dec.Events {
+		ev := &e.dec.Events[i]
+		if ev.Action == ActionUpdate && ev.From < ev.To {
+			return e.dec.Recs[ev.From].TsEvent
+		}
+	}
+	return 0
+}

@@ -98,8 +98,8 @@ func (s *lineStats) health(line int) LineHealth {
 
 // optionList names the options in force, in a fixed order.
 func optionList(o nettune.Options) []string {
-	list := []string{flag("nodelay", o.NoDelay), flag("fastopen", o.FastOpen), flag("quickack", o.QuickAck),
-		flag("timestamps", o.Timestamps)}
+	list := []string{onOff("nodelay", o.NoDelay), onOff("fastopen", o.FastOpen), onOff("quickack", o.QuickAck),
+		onOff("timestamps", o.Timestamps)}
 	for _, d := range []struct {
 		name string
 		v    time.Duration
@@ -109,7 +109,7 @@ func optionList(o nettune.Options) []string {
 	return append(list, fmt.Sprintf("rcvbuf=%d", o.RcvBuf), fmt.Sprintf("sndbuf=%d", o.SndBuf))
 }
 
-func flag(name string, on bool) string {
+func onOff(name string, on bool) string {
 	if on {
 		return name + "=1"
 	}
