@@ -1,0 +1,22 @@
+// Package decodebench measures how fast the venues' decoders and the book are,
+// side by side with general JSON parsers that fill the same records.
+//
+// It guarantees: every contender reads the same frames in the same process, in
+// rounds that take turns, so that what disturbs the machine disturbs all; the
+// records of the baselines are compared with ours before anything is timed.
+//
+// It does not measure sockets, rings or the network, and its frames are decoded
+// from a warm cache: a live feed also waits for memory.
+//
+//	frames (built in, or captures) ─┬─ venue.Decode            ─┐
+//	                                ├─ encoding/json + decimals ─┼─ medians → Row
+//	                                └─ fastjson + decimals      ─┘
+//	levels ─── ring/book Set ────────── ns per level
+//
+// valyala/fastjson stands for the general parsers. On frames like these it was
+// the fastest of those tried that ends with the values in hand, level with
+// bytedance/sonic and ahead of goccy/go-json, minio/simdjson-go (whose tape has
+// to be walked again) and buger/jsonparser.
+//
+// The package starts no goroutine.
+package decodebench
