@@ -38,12 +38,11 @@
 //
 // # Busy polling
 //
-// PollerConfig.Busy makes Poll return without ever sleeping. With up to four
-// streams it reports them all as perhaps Readable and asks epoll only every
-// 16th turn, so that a turn is one read. It gives the CPU away with sched_yield
-// every 16 idle turns and to Go's scheduler every 4096: runtime.Gosched on a
-// goroutine locked to its thread costs about 15 µs, so loops should not call it
-// themselves. Give each busy loop a CPU of its own.
+// PollerConfig.Busy makes Poll spin instead of sleep. It gives the CPU away with
+// sched_yield every 32 idle turns and to Go's scheduler every 4096:
+// runtime.Gosched on a goroutine locked to its thread costs about 15 µs, so
+// loops should not call it themselves. Give each busy loop a CPU of its own;
+// two that share one wait for each other's time slice.
 //
 // # Another transport
 //

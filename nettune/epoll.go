@@ -17,9 +17,7 @@ import (
 const (
 	maxEvents   = 256  // taken from the kernel per Poll
 	wakeSlot    = -1   // epoll data of the eventfd
-	maxHot      = 4    // busy: up to so many streams are tried without asking epoll
-	hotTurns    = 16   // busy: epoll is asked every so many turns
-	yieldTurns  = 16   // busy: idle turns between sched_yield calls
+	yieldTurns  = 32   // busy: idle turns between sched_yield calls
 	goschedTurn = 4096 // busy: idle turns between runtime.Gosched calls
 )
 
@@ -46,9 +44,7 @@ type kernelPoller struct {
 	slots []slot
 	free  []int32
 	fresh []*kernelStream // accepted, not yet in epoll: see Release
-	hot   []*kernelStream // busy: connected streams
-	turn  uint32          // busy: counts Polls
-	idle  uint32          // busy: turns since the last successful read
+	idle  uint32          // busy: turns since the last event
 
 	timers timers
 	recv   recvScratch
@@ -144,9 +140,8 @@ func (p *kernelPoller) clearWake() {
 	p.woken.Swap(false)
 }
 
-// pollBusy never sleeps. With few streams it reports them all as perhaps
-// readable, which saves the epoll call per turn: the read that follows is the
-// question.
+// pollBusy never sleeps. It asks epoll rather than the sockets: a read of an
+// empty TCP socket takes the socket's lock and costs three times as much.
 func (p *kernelPoller) pollBusy(dst []Event, wait time.Duration) ([]Event, error) {
 	base := len(dst)
 	var deadline time.Time
@@ -154,26 +149,20 @@ func (p *kernelPoller) pollBusy(dst []Event, wait time.Duration) ([]Event, error
 		deadline = time.Now().Add(wait)
 	}
 	for {
-		p.turn++
-		hot := len(p.hot) > 0 && len(p.hot) <= maxHot && p.turn%hotTurns != 0
-		if hot {
-			for _, s := range p.hot {
-				dst = append(dst, Event{Stream: s, Flags: Readable})
-			}
-		} else {
-			var err error
-			if dst, err = p.collect(dst, 0); err != nil {
-				return dst, err
-			}
-			if p.timers.active() {
-				dst = p.fireTimers(dst, time.Now())
-			}
+		var err error
+		if dst, err = p.collect(dst, 0); err != nil {
+			return dst, err
 		}
-		p.yield()
-		if p.woken.Load() && p.woken.Swap(false) || len(dst) > base || wait == 0 {
+		if p.timers.active() {
+			dst = p.fireTimers(dst, time.Now())
+		}
+		woken := p.woken.Load() && p.woken.Swap(false)
+		if woken || len(dst) > base {
+			p.idle = 0
 			return dst, nil
 		}
-		if wait > 0 && !time.Now().Before(deadline) {
+		p.yield()
+		if wait == 0 || wait > 0 && !time.Now().Before(deadline) {
 			return dst, nil
 		}
 	}
@@ -286,9 +275,6 @@ func (p *kernelPoller) register(s *kernelStream) error {
 		s.slot = noSlot
 		return err
 	}
-	if p.busy && s.flags&connecting == 0 {
-		p.hot = append(p.hot, s)
-	}
 	return nil
 }
 
@@ -310,12 +296,6 @@ func (p *kernelPoller) forget(s *kernelStream) {
 	if s.slot != noSlot {
 		p.give(s.slot)
 		s.slot = noSlot
-	}
-	for i, h := range p.hot {
-		if h == s {
-			p.hot = append(p.hot[:i], p.hot[i+1:]...)
-			break
-		}
 	}
 	for i, f := range p.fresh {
 		if f == s {

@@ -99,9 +99,6 @@ func (s *kernelStream) connected(dst []Event) []Event {
 	s.flags &^= connecting
 	s.p.timers.drop(s)
 	s.watch()
-	if s.p.busy {
-		s.p.hot = append(s.p.hot, s)
-	}
 	f := Connected
 	if s.flags&wantWrite != 0 {
 		f |= Writable

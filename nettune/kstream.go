@@ -150,9 +150,6 @@ func (s *kernelStream) Read(p []byte) (int, int64, error) {
 			if rx == 0 {
 				rx = time.Now().UnixNano()
 			}
-			if s.p != nil {
-				s.p.idle = 0
-			}
 			return n, rx, nil
 		case errno == 0:
 			return 0, time.Now().UnixNano(), s.eof()
@@ -170,22 +167,8 @@ func (s *kernelStream) eof() error {
 	if s.flags&sawEOF == 0 {
 		s.flags |= sawEOF
 		s.watch()
-		s.cool()
 	}
 	return io.EOF
-}
-
-// cool takes the stream out of the busy poller's list of guesses.
-func (s *kernelStream) cool() {
-	if s.p == nil {
-		return
-	}
-	for i, h := range s.p.hot {
-		if h == s {
-			s.p.hot = append(s.p.hot[:i], s.p.hot[i+1:]...)
-			return
-		}
-	}
 }
 
 // fail notes a hard error and names it.
@@ -193,7 +176,6 @@ func (s *kernelStream) fail(op string, errno unix.Errno) error {
 	if op == "read" {
 		s.flags |= broken
 		s.unwatch()
-		s.cool()
 	}
 	return s.opError(op, os.NewSyscallError(op, errno))
 }

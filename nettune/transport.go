@@ -21,8 +21,7 @@ type Transport interface {
 type PollerConfig struct {
 	// Busy makes Poll never sleep: it asks the stack again and again, yielding
 	// between turns, until there is an event, a Wake, or wait has passed. It
-	// burns the CPU that it runs on. Readable events are then hints: a Read may
-	// still return ErrWouldBlock, and Poll may return with nothing to read.
+	// burns the CPU that it runs on.
 	Busy bool
 }
 
@@ -66,7 +65,8 @@ type EventFlags uint8
 
 // Event flags; several may be set at once.
 const (
-	// Readable: Read will return bytes, io.EOF or the stream's error.
+	// Readable: Read will return bytes, io.EOF or the stream's error; rarely
+	// ErrWouldBlock (half a TLS record, a caller that has read since).
 	Readable EventFlags = 1 << iota
 	// Writable: WantWrite is on and Write will take bytes.
 	Writable
