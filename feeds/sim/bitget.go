@@ -267,6 +267,12 @@ func (b *bitget) answer(r *http.Request, _ bool) (int, []byte) {
 	switch r.URL.Path {
 	case "/api/v2/public/time":
 		return http.StatusOK, []byte(ok + `{"serverTime":"` + at + `"}}`)
+	case "/api/v2/mix/market/contracts": // no derivatives are listed
+		switch r.URL.Query().Get("productType") {
+		case "USDT-FUTURES", "USDC-FUTURES", "COIN-FUTURES":
+			return http.StatusOK, []byte(ok + "[]}")
+		}
+		return http.StatusBadRequest, []byte(`{"code":"40020","msg":"Parameter productType error","requestTime":` + at + `,"data":null}`)
 	case "/api/v2/spot/public/symbols":
 		d := append([]byte(ok), '[')
 		only := r.URL.Query().Get("symbol")

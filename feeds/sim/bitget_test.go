@@ -143,4 +143,11 @@ func TestBitgetREST(t *testing.T) {
 		list.Data[1].QuantityPrecision != "4" || list.Data[1].Status != "online" {
 		t.Errorf("%s", body)
 	}
+	_, body, _, _ = get(t, x.REST()+"/api/v2/mix/market/contracts?productType=USDT-FUTURES")
+	if none := decode[struct {
+		Code string
+		Data []any
+	}](t, body); none.Code != "00000" || none.Data == nil || len(none.Data) != 0 {
+		t.Errorf("%s", body)
+	}
 }
