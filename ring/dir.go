@@ -127,7 +127,11 @@ func removeFiles(dir string) error {
 	var errs []error
 	for _, e := range entries {
 		n := e.Name()
-		if n == tableName || strings.HasSuffix(n, dataSuffix) || strings.HasSuffix(n, ctlSuffix) || strings.HasSuffix(n, ".tmp") {
+		ours := n == tableName
+		for _, suffix := range []string{dataSuffix, ctlSuffix, ".tmp", ".sock", ".json"} {
+			ours = ours || strings.HasSuffix(n, suffix)
+		}
+		if ours {
 			errs = append(errs, os.Remove(filepath.Join(dir, n)))
 		}
 	}

@@ -120,7 +120,7 @@ func (r *relayd) attach(req ring.AttachRequest) (segs []*ring.Segment, detach fu
 			continue
 		}
 		name := ringName(req.Strategy, f.Name()) + "-" + strconv.Itoa(n)
-		seg, err := r.dir.CreateRing(name, req.Capacity, ring.Meta{Strategy: req.Strategy})
+		seg, err := r.dir.CreateRing(name, req.Capacity, r.meta(req.Strategy))
 		if err != nil {
 			detach()
 			return nil, nil, err

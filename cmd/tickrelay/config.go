@@ -165,7 +165,7 @@ func (f *feedConfig) validate(d *yamlDecoder, path string) {
 		d.at(path, "instruments is empty; name some, such as [BTC-USDT]")
 	}
 	for _, in := range f.Instruments {
-		if _, err := md.ParsePattern("v.c." + in); err != nil || strings.Contains(in, ".") {
+		if md.CheckToken(strings.ReplaceAll(in, "*", "x")) != nil {
 			d.at(path+".instruments", "%q is no symbol or pattern; want BASE-QUOTE such as BTC-USDT or *-USDT", in)
 		}
 	}

@@ -68,26 +68,26 @@ stops with Ctrl-C.`,
 }
 
 func demo(ctx context.Context, o demoOptions, log *slog.Logger, out io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	// The exchanges outlive the relay, so that its end is a clean one.
+	simCtx, stopSim := context.WithCancel(context.WithoutCancel(ctx))
 	reclaim(log)
 	cfg := &fileConfig{Listen: o.listen}
 	cfg.withDefaults()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel()
+	defer stopSim()
 	for i, venue := range demoVenues {
 		m, err := sim.NewMarket(o.seed+uint64(i), demoSymbols)
 		if err != nil {
 			return err
 		}
-		srv, err := sim.Serve(ctx, venue, "127.0.0.1:0", m, sim.Options{Log: log.With("exchange", venue)})
+		srv, err := sim.Serve(simCtx, venue, "127.0.0.1:0", m, sim.Options{Log: log.With("exchange", venue)})
 		if err != nil {
 			return err
 		}
 		defer srv.Close()
 		wg.Go(func() {
-			if err := m.Run(ctx, o.rate); err != nil && ctx.Err() == nil {
+			if err := m.Run(simCtx, o.rate); err != nil && simCtx.Err() == nil {
 				log.Error("simulated market stopped", "venue", venue, "err", err)
 			}
 		})

@@ -42,6 +42,5 @@ the input alone. A summary, one "key value" per line, goes to stderr.`,
 	f.StringVar(&venue, "venue", "", "exchange whose frames they are, such as binance")
 	f.StringSliceVar(&topics, "topics", []string{">"}, "topic patterns to print")
 	f.Int64Var(&epoch, "epoch", 0, "epoch of the records in ns; 0 for the first frame's receive time")
-	_ = c.MarkFlagRequired("venue")
 	return c
 }

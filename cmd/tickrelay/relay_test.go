@@ -139,8 +139,8 @@ rings:
 
 	type result struct {
 		name string
-		recs map[key][]md.Record
-		text map[string][]string
+		recs *collector
+		text *texts
 		err  error
 	}
 	results := make(chan result, 3)
@@ -170,7 +170,7 @@ rings:
 		return
 	}
 	compareRecords(t, got["strategy"].recs, got["binary"].recs)
-	compareText(t, rings, got["strategy"].recs, got["json"].text)
+	compareText(t, rings, got["strategy"].recs.recs, got["json"].text)
 	if code := relay.stop(); code != 0 {
 		t.Errorf("run ended with %d after Ctrl-C", code)
 	}

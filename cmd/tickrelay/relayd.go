@@ -38,6 +38,7 @@ type relayd struct {
 	table  *md.Table
 	view   *md.TableView
 	feeds  []*feedUnit
+	rings  []*ring.Segment // closed at the end
 	gw     *relay.Gateway
 	socket string
 
@@ -67,7 +68,7 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 	}
 	defer func() {
 		if err != nil {
-			r.dir.Close()
+			r.close()
 		}
 	}()
 	if r.table, err = r.dir.CreateTable(tableEntries); err != nil {
@@ -100,7 +101,7 @@ func (r *relayd) addFeed(c *feedConfig, epochs map[md.Venue]int64) error {
 	fc := feeds.Config{
 		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
 		Lines: c.Lines, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
-		Table: r.table, Epoch: epochs[spec.Venue], CacheDir: c.Cache, Log: r.log.With("feed", c.Name),
+		Table: r.table, Epoch: epochs[spec.Venue], CacheDir: c.Cache, Log: r.log,
 	}
 	if c.CPU != nil {
 		fc.CPU = *c.CPU
@@ -144,10 +145,11 @@ func (r *relayd) addDeclared(c *ringConfig) error {
 			continue
 		}
 		served = true
-		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, ring.Meta{Strategy: c.Strategy})
+		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, r.meta(c.Strategy))
 		if err != nil {
 			return err
 		}
+		r.rings = append(r.rings, seg)
 		if _, err := f.Attach(seg, r.wants(f.venue, pats)); err != nil {
 			return err
 		}
@@ -156,6 +158,11 @@ func (r *relayd) addDeclared(c *ringConfig) error {
 		return fmt.Errorf("ring %s: no feed serves any of %v", c.Strategy, c.Topics)
 	}
 	return nil
+}
+
+// meta describes a ring of this relay.
+func (r *relayd) meta(strategy string) ring.Meta {
+	return ring.Meta{Strategy: strategy, TableID: r.table.ID()}
 }
 
 func ringName(strategy, feed string) string { return strategy + "-" + feed }
@@ -176,7 +183,10 @@ func (r *relayd) addGateway() error {
 		return err
 	}
 	for _, f := range r.feeds {
-		seg := ring.NewHeap(gatewayCapacity, ring.Meta{Name: ringName("gateway", f.Name()), Strategy: "gateway"})
+		m := r.meta("gateway")
+		m.Name = ringName("gateway", f.Name())
+		seg := ring.NewHeap(gatewayCapacity, m)
+		r.rings = append(r.rings, seg)
 		c, err := ring.OpenConsumer(seg)
 		if err != nil {
 			return err
@@ -229,5 +239,14 @@ func (r *relayd) run(ctx context.Context) error {
 		err = nil
 	}
 	r.log.Info("relay stopped", "relay", r.cfg.Relay)
-	return errors.Join(err, r.dir.Close())
+	return errors.Join(err, r.close())
+}
+
+// close removes the rings and the directory.
+func (r *relayd) close() error {
+	var errs []error
+	for _, seg := range r.rings {
+		errs = append(errs, seg.Close())
+	}
+	return errors.Join(append(errs, r.dir.Close())...)
 }

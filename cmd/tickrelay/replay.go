@@ -49,7 +49,6 @@ until Ctrl-C; every connection sees the captures from the start.`,
 	f.BoolVar(&loop, "loop", false, "start again at the end instead of closing the connection")
 	f.DurationVar(&from, "from", 0, "offset at which pacing starts; what lies before is sent at once")
 	f.BoolVar(&noWait, "no-wait", false, "start when a client connects, not when it has subscribed")
-	_ = c.MarkFlagRequired("venue")
 	return c
 }
 
