@@ -108,6 +108,59 @@ func checkSide(t *testing.T, symbol string, side []sim.Level, way int64) {
 	}
 }
 
+// TestMarketEventsMakeTheBook wants the changes shown to make up the book, and
+// every trade at a price that was there.
+func TestMarketEventsMakeTheBook(t *testing.T) {
+	m, err := sim.NewMarket(6, []string{"BTC-USDT"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sides := map[bool]map[int64]sim.Level{true: {}, false: {}}
+	start, _ := m.Book("BTC-USDT")
+	for _, lv := range start.Bids {
+		sides[true][lv.Price] = lv
+	}
+	for _, lv := range start.Asks {
+		sides[false][lv.Price] = lv
+	}
+	trades, seq := 0, start.Seq
+	stop := m.Watch(func(ev *sim.Event) {
+		for _, tr := range ev.Trades {
+			trades++
+			if lv := sides[!tr.Buy][tr.Price]; lv.Size < tr.Size {
+				t.Errorf("event %d: trade %+v against %+v", ev.Number, tr, lv)
+			}
+		}
+		for _, c := range ev.Changes {
+			sides[c.Bid][c.Level.Price] = c.Level
+			if c.Level.Size == 0 {
+				delete(sides[c.Bid], c.Level.Price)
+			}
+		}
+		if seq += int64(len(ev.Changes)); seq != ev.Seq {
+			t.Errorf("event %d: seq %d, counted %d", ev.Number, ev.Seq, seq)
+		}
+	})
+	m.Step(5000)
+	stop()
+	end, _ := m.Book("BTC-USDT")
+	m.Step(50) // not watched
+	for i, want := range [][]sim.Level{end.Bids, end.Asks} {
+		side := sides[i == 0]
+		if len(side) != len(want) {
+			t.Fatalf("side %d: %d levels, want %d", i, len(side), len(want))
+		}
+		for _, lv := range want {
+			if side[lv.Price] != lv {
+				t.Fatalf("side %d: %+v, want %+v", i, side[lv.Price], lv)
+			}
+		}
+	}
+	if trades < 500 {
+		t.Errorf("only %d trades", trades)
+	}
+}
+
 func TestMarketRefusesBadSymbols(t *testing.T) {
 	for _, symbols := range [][]string{{"BTCUSDT"}, {"BTC-"}, {"-USDT"}, {"A-B-C"}, {"A.B-C"}, {"BTC-USDT", "BTC-USDT"}} {
 		if _, err := sim.NewMarket(1, symbols); err == nil || !strings.HasPrefix(err.Error(), "sim: ") {
