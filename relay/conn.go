@@ -138,6 +138,19 @@ func (c *conn) sweep(state bool) {
 	c.queue = kept
 }
 
+// giveUp empties the queue but for a frame that is half sent.
+func (c *conn) giveUp() {
+	keep := c.head
+	if c.headOff > 0 {
+		keep++
+	}
+	for _, q := range c.queue[keep:] {
+		c.bytes -= len(q.f.data)
+	}
+	clear(c.queue[keep:])
+	c.queue = c.queue[:keep]
+}
+
 // lose notes that f will not be sent.
 func (sb *sub) lose(f *frame) {
 	stats := &sb.c.shard.stats
@@ -147,7 +160,9 @@ func (sb *sub) lose(f *frame) {
 			sb.stale, sb.from = true, f.prev
 		}
 	} else {
-		stats.dropped.Add(1)
+		if !f.own {
+			stats.dropped.Add(f.seq - f.prev)
+		}
 		if sb.missedTo == 0 {
 			sb.missedFrom = f.prev + 1
 		}
@@ -192,7 +207,7 @@ func (sb *sub) gapFrame() *frame {
 	} else {
 		f = newFrame(ws.OpBinary, append(make([]byte, headerRoom), md.AsBytes(rec)...))
 	}
-	f.prev, f.seq = first-1, last
+	f.prev, f.seq, f.own = first-1, last, true
 	return f
 }
 

@@ -30,6 +30,9 @@ type frame struct {
 	prev, seq uint64
 	// keep marks what must not be shed with its stream's events: instrument entries.
 	keep bool
+	// own marks a gap message for what was left out: left out itself, it is merged
+	// into the next and not counted again.
+	own bool
 }
 
 // headerRoom is what newFrame leaves before the payload for the header: the

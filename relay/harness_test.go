@@ -32,6 +32,7 @@ type source struct {
 	books  map[string]*book.Book
 	ids    map[string]uint32
 	clock  int64
+	end    *ring.Consumer // of the ring, for its depth
 }
 
 const testEpoch = 1763842100123456789
@@ -85,6 +86,7 @@ func (s *source) ring(capacity int) *ring.Consumer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.end = c
 	s.turn()
 	return c
 }
@@ -203,12 +205,11 @@ type answerMsg struct {
 	Action string      `json:"action"`
 	Bids   [][2]string `json:"bids"`
 	Asks   [][2]string `json:"asks"`
-	TradeN string      `json:"-"`
 	Price  string      `json:"price"`
 	Bid    *[2]string  `json:"bid"`
 	Ask    *[2]string  `json:"ask"`
 	First  string      `json:"first"`
-	Missed uint64      `json:"missed"`
+	Missed *uint64     `json:"missed"`
 	Reason string      `json:"reason"`
 }
 

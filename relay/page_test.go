@@ -99,6 +99,7 @@ func TestPage(t *testing.T) {
 	defer func() { close(stop); <-done }()
 
 	b.size(1440, 900)
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}})
 	b.call("Page.navigate", map[string]any{"url": "http://" + g.Addr().String() + "/"})
 	bids := `[...document.querySelectorAll("#bids tr:not([hidden])")].map(r => r.innerText).join("|")`
 	trades := `[...document.querySelectorAll("#trades tr:not([hidden])")].map(r => r.innerText).join("|")`

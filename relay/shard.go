@@ -294,22 +294,16 @@ func (s *shard) drop(c *conn, reason closeReason) {
 	s.stats.open.Add(-1)
 }
 
-// close fails or ends a connection with a close frame: what waits for it is given
-// up, save the frame that is half sent.
+// close fails or ends a connection with a close frame. What waits for a slow one is
+// given up, save the frame that is half sent; others get what is queued first.
 func (s *shard) close(c *conn, code ws.StatusCode, text string, reason closeReason) {
 	if c.state != connOpen {
 		return
 	}
 	s.leaveAll(c)
-	keep := c.head
-	if c.headOff > 0 {
-		keep++
+	if reason == closedSlow {
+		c.giveUp()
 	}
-	for _, q := range c.queue[keep:] {
-		c.bytes -= len(q.f.data)
-	}
-	clear(c.queue[keep:])
-	c.queue = c.queue[:keep]
 	c.push(closeFrame(code, text), nil)
 	s.closing(c, reason)
 }

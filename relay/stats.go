@@ -47,7 +47,7 @@ type shardStats struct {
 	writes    atomic.Uint64
 	overflows atomic.Uint64 // queues that reached their bounds
 	conflated atomic.Uint64 // state messages left out
-	dropped   atomic.Uint64 // other messages left out
+	dropped   atomic.Uint64 // numbers of other topics left out
 	gaps      atomic.Uint64 // gap messages made for what was left out
 	requests  [numOps]atomic.Uint64
 	errors    errorStats

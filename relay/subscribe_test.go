@@ -2,6 +2,7 @@ package relay
 
 import (
 	"testing"
+	"time"
 
 	"tickrelay/nettune"
 	"tickrelay/ring/md"
@@ -129,6 +130,9 @@ func TestSubscribeUnderLoad(t *testing.T) {
 				done <- i
 				return
 			default:
+				for s.end.Depth() > 1<<13 {
+					time.Sleep(time.Millisecond)
+				}
 				s.levels(btcBook, level{md.SideBid, 9000 + i%300, i%7 + 1}, level{md.SideAsk, 10100 + i%300, i % 5})
 			}
 		}

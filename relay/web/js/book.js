@@ -4,10 +4,13 @@ import { parse, compare, decimals, pad, at, format, group } from "./decimal.js";
 
 const ROWS = 25; // levels per side asked for and at most shown
 export const DEPTH = ROWS;
+const ROW_PX = 21; // height of a row, as in panels.css
 const MARK_MS = 220; // how long a changed level stays marked
 
 class Side {
   constructor(body, best) {
+    this.body = body;
+    this.fits = ROWS; // whole rows that the panel has room for
     this.best = best; // 1: the highest price is the best, -1: the lowest
     this.levels = []; // {price, size: text, p, s: decimals, mark: ms}, best first
     this.rows = [];
@@ -15,6 +18,8 @@ class Side {
   }
 
   clear() { this.levels = []; }
+
+  measure() { this.fits = Math.max(1, Math.min(ROWS, Math.floor(this.body.clientHeight / ROW_PX))); }
 
   set([price, size], now) {
     const p = parse(price);
@@ -64,6 +69,8 @@ export class Book {
     this.spread = find("spread");
     this.asks = new Side(find("asks"), -1);
     this.bids = new Side(find("bids"), 1);
+    const measure = () => [this.asks, this.bids].forEach((side) => side.measure());
+    new ResizeObserver(measure).observe(this.panel);
     this.reset("waiting for a snapshot");
   }
 
@@ -97,7 +104,7 @@ export class Book {
   draw(now) {
     this.panel.classList.toggle("stale", !this.live);
     this.state.textContent = this.live ? "#" + this.seq : this.why;
-    const shown = [this.asks, this.bids].map((side) => side.levels.slice(0, ROWS));
+    const shown = [this.asks, this.bids].map((side) => side.levels.slice(0, side.fits));
     for (const level of shown.flat()) {
       this.pricePlaces = Math.max(this.pricePlaces, decimals(level.price));
       this.sizePlaces = Math.max(this.sizePlaces, decimals(level.size));

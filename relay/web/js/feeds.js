@@ -36,10 +36,10 @@ export class Feeds {
 
   rows(feed, perSecond) {
     const live = feed.lines.filter((line) => line.state === "live").length;
-    const lag = (ns) => (ns ? duration(ns / 1e6) : "–");
-    const state = feed.broken_books ? feed.state + ", " + feed.broken_books + " books broken" : feed.state;
-    const out = [row([feed.name, state, live + "/" + feed.lines.length, perSecond, String(feed.gaps),
+    const lag = (ns) => (ns ? short(ns) : "–");
+    const out = [row([feed.name, feed.state + " " + live + "/" + feed.lines.length, perSecond, String(feed.gaps),
       lag(feed.latency_p50_ns), lag(feed.latency_p99_ns)], "", feed.state)];
+    if (feed.broken_books) out.push(row([feed.broken_books + " books wait for a snapshot"], "line"));
     for (const line of feed.lines) {
       if (line.state !== "live" || line.error) {
         const text = "line " + line.line + " " + line.state + (line.error ? ": " + line.error : "");
@@ -50,6 +50,8 @@ export class Feeds {
   }
 }
 
+function short(ns) { return duration(ns / 1e6).replace(/\.(\d)\d /, ".$1 "); }
+
 function row(texts, kind, state) {
   const tr = document.createElement("tr");
   tr.className = kind;
@@ -58,7 +60,7 @@ function row(texts, kind, state) {
     td.textContent = text;
     tr.append(td);
   });
-  if (texts.length === 1) tr.firstChild.colSpan = 7;
+  if (texts.length === 1) tr.firstChild.colSpan = 6;
   if (state) {
     tr.dataset.state = state;
     const dot = document.createElement("span");

@@ -86,13 +86,13 @@ export class Latency {
     g.fillStyle = style.getPropertyValue("--soft");
     g.font = "11px " + style.getPropertyValue("--mono");
     g.lineWidth = 1;
-    for (let i = 0; i <= 3; i++) {
-      const y = Math.round(yOf((top * i) / 3, height, top)) + 0.5;
+    for (let i = 0; i <= 2; i++) {
+      const y = Math.round(yOf((top * i) / 2, height, top)) + 0.5;
       g.beginPath();
       g.moveTo(12, y);
       g.lineTo(width - 12, y);
       g.stroke();
-      if (i > 0) g.fillText(duration((top * i) / 3), 12, y + 13);
+      if (i > 0) g.fillText(duration((top * i) / 2), 12, y + 13);
     }
   }
 

@@ -71,7 +71,7 @@ export class Tape {
   drawGap(row, gap) {
     const cell = document.createElement("td");
     cell.className = "mark";
-    cell.textContent = (gap.missed >= 4294967295 ? "some" : gap.missed) + " missed (" + gap.reason + ")";
+    cell.textContent = (gap.missed ?? "some") + " missed (" + gap.reason + ")";
     row.className = "";
     row.replaceChildren(cell);
   }
