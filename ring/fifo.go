@@ -13,11 +13,13 @@ func (f *fifo) grow(n int) {
 	if n <= len(f.in) {
 		return
 	}
-	buf := make([]TopicID, max(n, 2*len(f.buf)))
-	for i := range f.n {
-		buf[i] = f.buf[(f.head+i)%len(f.buf)]
+	if n > len(f.buf) {
+		buf := make([]TopicID, max(n, 2*len(f.buf)))
+		for i := range f.n {
+			buf[i] = f.buf[(f.head+i)%len(f.buf)]
+		}
+		f.buf, f.head = buf, 0
 	}
-	f.buf, f.head = buf, 0
 	f.in = append(f.in, make([]bool, n-len(f.in))...)
 }
 
