@@ -5,35 +5,67 @@ import (
 	"tickrelay/ring/md"
 )
 
+// bitgetTickerKeys are the members of a ticker in the order of the documents:
+// of v2, then what v1 and v3 call otherwise.
+var bitgetTickerKeys = []string{
+	"instId", "lastPr", "open24h", "high24h", "low24h", "change24h", "bidPr", "askPr", "bidSz", "askSz",
+	"baseVolume", "quoteVolume", "openUtc", "changeUtc24h", "ts",
+	"fundingRate", "nextFundingTime", "markPrice", "indexPrice", "holdingAmount",
+	"last", "bestBid", "bestAsk", "capitalRate", "nextSettleTime", "systemTime", "holding",
+	"lastPrice", "openPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h", "openInterest",
+}
+
+// bitgetTickerStats maps the members above to what they are.
+var bitgetTickerStats = [...]uint8{
+	bitgetOther, md.StatLast, md.StatOpen, md.StatHigh, md.StatLow,
+	bitgetOther, bitgetOther, bitgetOther, bitgetOther, bitgetOther,
+	md.StatVolume, md.StatTurnover, bitgetOther, bitgetOther, bitgetTime,
+	bitgetRate, bitgetNext, md.StatMark, md.StatIndex, bitgetOpen,
+	md.StatLast, bitgetOther, bitgetOther, bitgetRate, bitgetNext, bitgetTime, bitgetOpen,
+	md.StatLast, md.StatOpen, md.StatHigh, md.StatLow, md.StatVolume, md.StatTurnover, bitgetOpen,
+}
+
+// Members of a ticker that are no statistic, beside the Stat constants.
+const (
+	bitgetOther = iota + md.NumStats
+	bitgetTime
+	bitgetRate
+	bitgetNext
+	bitgetOpen
+)
+
 // bitgetTicker decodes a ticker of any API version: one ticker event and, on
 // futures, one of funding and one of open interest.
 func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
-	from := len(d.Recs)
+	from, want := len(d.Recs), 0
 	fund := md.Record{Kind: md.KindFunding, Level: 1}
 	open := md.Record{Kind: md.KindOpenInterest, Price: md.Absent}
 	var hasFund, hasOpen bool
 	var ts, next int64
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, bitgetTickerKeys, want)
 		if at < 0 {
 			return at
 		}
-		if stat, ok := bitgetStat(key); ok {
-			i = d.stat(b, at, stat)
-		} else {
-			switch string(key) {
-			case "fundingRate", "capitalRate":
-				fund.Price, fund.PriceExp, hasFund, i = number(b, at)
-			case "nextFundingTime", "nextSettleTime":
-				next, i = instant(b, at)
-			case "holdingAmount", "holding", "openInterest":
-				open.Size, open.SizeExp, hasOpen, i = number(b, at)
-			case "ts", "systemTime":
-				ts, i = instant(b, at)
-			default:
-				i = jsonscan.Skip(b, at)
-			}
+		want = k + 1
+		what := uint8(bitgetOther)
+		if uint(k) < uint(len(bitgetTickerStats)) {
+			what = bitgetTickerStats[k]
+		}
+		switch what {
+		case bitgetTime:
+			ts, i = instant(b, at)
+		case bitgetRate:
+			fund.Price, fund.PriceExp, hasFund, i = number(b, at)
+		case bitgetNext:
+			next, i = instant(b, at)
+		case bitgetOpen:
+			open.Size, open.SizeExp, hasOpen, i = number(b, at)
+		case bitgetOther:
+			i = jsonscan.Skip(b, at)
+		default:
+			i = d.stat(b, at, what)
 		}
 		if i < 0 {
 			return i
@@ -59,27 +91,4 @@ func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		d.event(md.ChannelOpenInterest, p.native, p.class, len(d.Recs)-1)
 	}
 	return i
-}
-
-// bitgetStat maps a ticker's key, in the words of v1, v2 or v3, to a statistic.
-func bitgetStat(key []byte) (stat uint8, ok bool) {
-	switch string(key) {
-	case "last", "lastPr", "lastPrice":
-		return md.StatLast, true
-	case "open24h", "openPrice24h":
-		return md.StatOpen, true
-	case "high24h", "highPrice24h":
-		return md.StatHigh, true
-	case "low24h", "lowPrice24h":
-		return md.StatLow, true
-	case "baseVolume", "volume24h":
-		return md.StatVolume, true
-	case "quoteVolume", "turnover24h":
-		return md.StatTurnover, true
-	case "markPrice":
-		return md.StatMark, true
-	case "indexPrice":
-		return md.StatIndex, true
-	}
-	return 0, false
 }

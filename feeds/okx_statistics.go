@@ -5,41 +5,57 @@ import (
 	"tickrelay/ring/md"
 )
 
+// okxTickerKeys are the members of tickers and mark-price in the order of the
+// document.
+var okxTickerKeys = []string{
+	"instType", "instId", "last", "lastSz", "askPx", "askSz", "bidPx", "bidSz",
+	"open24h", "high24h", "low24h", "volCcy24h", "vol24h", "sodUtc0", "sodUtc8", "ts", "markPx",
+}
+
+// okxTickerStats maps the members above to what they are.
+var okxTickerStats = [...]uint8{
+	okxType, okxOther, md.StatLast, okxOther, okxOther, okxOther, okxOther, okxOther,
+	md.StatOpen, md.StatHigh, md.StatLow, okxTurnover, md.StatVolume, okxOther, okxOther, okxTime, md.StatMark,
+}
+
+// Members of a ticker that are no statistic, beside the Stat constants.
+const (
+	okxOther = iota + md.NumStats
+	okxType
+	okxTurnover
+	okxTime
+)
+
 // okxTicker decodes tickers and mark-price. vol24h is in base units on spot
 // and contracts elsewhere; volCcy24h is a quote turnover on spot alone.
 func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 	from := len(d.Recs)
 	var ts int64
-	spot, turnover := false, 0
+	spot, turnover, want := false, 0, 0
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, okxTickerKeys, want)
 		if at < 0 {
 			return at
 		}
-		switch string(key) {
-		case "instType":
+		want = k + 1
+		what := uint8(okxOther)
+		if uint(k) < uint(len(okxTickerStats)) {
+			what = okxTickerStats[k]
+		}
+		switch what {
+		case okxType:
 			var t []byte
 			t, i = jsonscan.Text(b, at)
 			spot = string(t) == "SPOT"
-		case "last":
-			i = d.stat(b, at, md.StatLast)
-		case "open24h":
-			i = d.stat(b, at, md.StatOpen)
-		case "high24h":
-			i = d.stat(b, at, md.StatHigh)
-		case "low24h":
-			i = d.stat(b, at, md.StatLow)
-		case "vol24h":
-			i = d.stat(b, at, md.StatVolume)
-		case "volCcy24h":
+		case okxTurnover:
 			turnover, i = at, jsonscan.Skip(b, at)
-		case "markPx":
-			i = d.stat(b, at, md.StatMark)
-		case "ts":
+		case okxTime:
 			ts, i = jsonscan.Time(b, at)
-		default:
+		case okxOther:
 			i = jsonscan.Skip(b, at)
+		default:
+			i = d.stat(b, at, what)
 		}
 		if i < 0 {
 			return i

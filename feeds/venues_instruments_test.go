@@ -59,18 +59,18 @@ func TestSymbols(t *testing.T) {
 	}
 }
 
-func instrument(symbol, native string, kind md.InstrumentKind) *md.Instrument {
+func subFor(symbol, native string, kind md.InstrumentKind) *md.Instrument {
 	return &md.Instrument{Symbol: symbol, Native: native, Kind: kind}
 }
 
 // TestSubscribe compares the frames that are sent.
 func TestSubscribe(t *testing.T) {
-	btc := instrument("BTC-USDT", "BTCUSDT", md.InstrumentSpot)
-	perp := instrument("BTC-USDT-PERP", "BTCUSDT", md.InstrumentPerp)
-	usdc := instrument("BTC-USDC-PERP", "BTCPERP", md.InstrumentPerp)
-	coin := instrument("BTC-USD-PERP", "BTCUSD", md.InstrumentPerpInverse)
-	swap := instrument("BTC-USDT-PERP", "BTC-USDT-SWAP", md.InstrumentPerp)
-	spot := instrument("BTC-USDT", "BTC-USDT", md.InstrumentSpot)
+	btc := subFor("BTC-USDT", "BTCUSDT", md.InstrumentSpot)
+	perp := subFor("BTC-USDT-PERP", "BTCUSDT", md.InstrumentPerp)
+	usdc := subFor("BTC-USDC-PERP", "BTCPERP", md.InstrumentPerp)
+	coin := subFor("BTC-USD-PERP", "BTCUSD", md.InstrumentPerpInverse)
+	swap := subFor("BTC-USDT-PERP", "BTC-USDT-SWAP", md.InstrumentPerp)
+	spot := subFor("BTC-USDT", "BTC-USDT", md.InstrumentSpot)
 	f := func(v Venue, subs []Sub, want string) {
 		t.Helper()
 		id := 1
@@ -98,7 +98,7 @@ func TestSubscribeLimits(t *testing.T) {
 	var subs []Sub
 	for i := range 1000 {
 		name := "COIN" + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) + string(rune('A'+i/676))
-		subs = append(subs, Sub{md.ChannelTrades, instrument(name+"-USDT", name+"USDT", md.InstrumentSpot)})
+		subs = append(subs, Sub{md.ChannelTrades, subFor(name+"-USDT", name+"USDT", md.InstrumentSpot)})
 	}
 	for v, limit := range map[Venue]int{Binance{}: 32 << 10, Bitget{}: 4096, OKX{}: 64 << 10} {
 		id, total := 1, 0
@@ -117,7 +117,7 @@ func TestSubscribeLimits(t *testing.T) {
 }
 
 func TestBinanceSnapshot(t *testing.T) {
-	in := instrument("BTC-USDT", "BTCUSDT", md.InstrumentSpot)
+	in := subFor("BTC-USDT", "BTCUSDT", md.InstrumentSpot)
 	if got := (Binance{}).SnapshotURL("http://x", in); got != "http://x/api/v3/depth?symbol=BTCUSDT&limit=5000" {
 		t.Error(got)
 	}

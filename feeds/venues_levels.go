@@ -120,7 +120,11 @@ func top(b []byte, i int, side uint8, orders bool) (r md.Record, next int) {
 			if r.Price, r.Size, r.PriceExp, r.SizeExp, i = jsonscan.Pair(b, i); i < 0 {
 				return r, i
 			}
-			r.Count, i = levelRest(b, i, orders)
+			if uint(i) < uint(len(b)) && b[i] == ']' {
+				i++
+			} else {
+				r.Count, i = levelRest(b, i, orders)
+			}
 		}
 		if i < 0 || r.Size < 0 {
 			return r, jsonscan.Bad

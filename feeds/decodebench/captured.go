@@ -36,7 +36,9 @@ func captured(v feeds.Venue, dir string) ([]frameSet, error) {
 	}
 	var out []frameSet
 	for _, s := range sets {
-		out = append(out, *s)
+		if len(s.frames) > 0 {
+			out = append(out, *s)
+		}
 	}
 	slices.SortFunc(out, func(a, b frameSet) int { return int(a.channel) - int(b.channel) })
 	return out, nil
@@ -80,10 +82,15 @@ func collect(v feeds.Venue, path string, sets map[md.Channel]*frameSet) error {
 // comparable reports whether the baselines, written for the common shapes, fill
 // the same records.
 func comparable(ch md.Channel, d *feeds.Decoded) bool {
+	turnover := false // OKX contracts have none, what is in its place is read by nobody
 	for k := range d.Recs {
 		if ch == md.ChannelBBO && d.Recs[k].Price == md.Absent {
 			return false
 		}
+		turnover = turnover || d.Recs[k].Level == md.StatTurnover
+	}
+	if ch == md.ChannelTicker && !turnover {
+		return false
 	}
 	return ch <= md.ChannelTicker && d.Refused == 0 && len(d.Recs) > 0 && len(d.Recs) < 200
 }

@@ -9,7 +9,9 @@ import (
 )
 
 // exact returns text in a slice without spare capacity.
-func exact(text string) []byte { return append(make([]byte, 0, len(text)), text...)[:len(text):len(text)] }
+func exact(text string) []byte {
+	return append(make([]byte, 0, len(text)), text...)[:len(text):len(text)]
+}
 
 func TestNumber(t *testing.T) {
 	f := func(text string, mant int64, exp int8) {
