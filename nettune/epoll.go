@@ -140,8 +140,9 @@ func (p *kernelPoller) clearWake() {
 	p.woken.Swap(false)
 }
 
-// pollBusy never sleeps. It asks epoll rather than the sockets: a read of an
-// empty TCP socket takes the socket's lock and costs three times as much.
+// pollBusy never sleeps. It asks epoll rather than read the sockets on
+// suspicion: Readable then means what it says, and one question serves all
+// streams. Which is faster on a CPU of its own has not been measured.
 func (p *kernelPoller) pollBusy(dst []Event, wait time.Duration) ([]Event, error) {
 	base := len(dst)
 	var deadline time.Time
