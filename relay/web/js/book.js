@@ -160,7 +160,7 @@ export class Book {
     this.mid.textContent = group(format((a + b) * 5n, scale + 1));
     this.spread.textContent = format(a - b, scale);
     const points = a + b > 0n ? Number(((a - b) * 2000000n) / (a + b)) / 100 : 0;
-    this.note.textContent = "mid   spread " + format(a - b, scale) + "  (" + points.toFixed(2) + " bp)";
+    this.note.textContent = "mid · spread " + format(a - b, scale) + " · " + points.toFixed(2) + " bp";
   }
 
   /** spoken is the touch in words, for screen readers. */
