@@ -163,6 +163,14 @@ func (l *loop) catalogueTimer() int64 {
 	return next
 }
 
+// refreshCatalogue makes the next fetch due, unless one is under way.
+func (l *loop) refreshCatalogue() {
+	if c := &l.catalogue; c.due != 0 {
+		c.due = l.mono
+		l.rearm(c.due)
+	}
+}
+
 func (l *loop) goFetchCatalogue() {
 	urls, v, dir := l.catalogue.urls, l.cfg.Venue, l.cfg.CacheDir
 	l.workers.Go(func() {

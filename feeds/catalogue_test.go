@@ -72,6 +72,9 @@ func TestCatalogueFailingThenWorking(t *testing.T) {
 	waitFor(t, "the line to start without a catalogue", func() bool { return f.Health().Lines[0].Attempts > 0 })
 	broken.Store(false)
 	waitFor(t, "the catalogue", func() bool { h := f.Health(); return h.Catalogue == "fetched" && h.Instruments == 1 })
+	asked := f.Health().RESTRequests
+	f.Refresh()
+	waitFor(t, "the refresh", func() bool { return f.Health().RESTRequests == asked+1 })
 
 	broken.Store(true)
 	f = start("http://127.0.0.1:1")

@@ -96,8 +96,8 @@ func (f *Feed) begin(ctx context.Context) error {
 // Attach makes the feed publish into seg the topics that want selects, nil for
 // all, each from a fresh start; want is called in the hot loop, once per topic.
 // At the end of Run every segment is detached. detach
-// ends it and returns once the feed no longer touches seg; it may be called
-// more than once.
+// does it earlier and returns once the feed no longer touches seg; it may be
+// called more than once.
 func (f *Feed) Attach(seg *ring.Segment, want func(instrument uint32, ch md.Channel) bool) (detach func(), err error) {
 	var p *ring.Producer
 	ended := f.do(func() {
@@ -111,6 +111,17 @@ func (f *Feed) Attach(seg *ring.Segment, want func(instrument uint32, ch md.Chan
 	}
 	var once sync.Once
 	return func() { once.Do(func() { f.do(func() { f.loop.pub.Detach(p) }, true) }) }, nil
+}
+
+// Refresh has the catalogue fetched now rather than at the end of its period,
+// so that patterns follow new listings. It does nothing unless Run is active.
+func (f *Feed) Refresh() {
+	f.mu.Lock()
+	running := f.phase == phaseRunning
+	f.mu.Unlock()
+	if running {
+		f.loop.mail.post(f.loop.refreshCatalogue)
+	}
 }
 
 // do runs command where the publisher may be touched: in the loop while it

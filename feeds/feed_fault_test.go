@@ -1,6 +1,8 @@
 package feeds
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +32,10 @@ func TestFeedSurvivesFaults(t *testing.T) {
 			}},
 		{name: "garbage", fault: sim.FaultGarbage, count: func(f *Feed) uint64 { return f.Stats().RejectedTotal() }},
 		{name: "duplicate", fault: sim.FaultDuplicate},
+		{name: "stall", fault: sim.FaultStall, edit: brief},
+		{name: "slow drip", fault: sim.FaultSlowDrip, edit: brief},
+		{name: "announced end", fault: sim.FaultNotice, venues: []string{"binance", "okx"}, edit: brief, gap: md.GapDisconnect,
+			count: faultCounter(FaultAsked)},
 		{name: "missing update", fault: sim.FaultMissingSeq, gap: md.GapSequence,
 			count: func(f *Feed) uint64 { return f.Stats().Gaps[md.GapSequence].Load() }},
 		{name: "wrong checksum", fault: sim.FaultBadChecksum, venues: []string{"bitget", "okx"}, gap: md.GapChecksum,
@@ -68,6 +74,44 @@ func TestFeedSurvivesFaults(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// brief makes lasting faults short.
+func brief(_ *tuned, o *sim.Options) { o.Faults.For = 200 * time.Millisecond }
+
+// TestFeedSurvivesManyFaults injects faults in a seeded order, faster than some
+// can be mended. Afterwards books are right, and no number was skipped or
+// repeated without a gap on the way. Faults that make the engine suspect the
+// venue's books come once each: it gives a venue whose books keep breaking time.
+func TestFeedSurvivesManyFaults(t *testing.T) {
+	often := []sim.Fault{sim.FaultCutMidFrame, sim.FaultGarbage, sim.FaultHugeFrame, sim.FaultDuplicate, sim.FaultStall,
+		sim.FaultSlowDrip, sim.FaultRefuse, sim.FaultGoingAway, sim.FaultNotice, sim.FaultSilent}
+	faults := slices.Concat(often, often, often, []sim.Fault{sim.FaultBadChecksum, sim.FaultMissingSeq, sim.FaultReorder})
+	for _, name := range sim.Venues() {
+		t.Run(name, func(t *testing.T) {
+			v, o := quick(t, name), sim.Options{Checksums: true, Faults: sim.Faults{For: 50 * time.Millisecond}}
+			v.spec.DeadAfter = 500 * time.Millisecond
+			r := newRig(t, v, o, nil)
+			runFeed(t, r.feed)
+			r.live()
+			rng := rand.New(rand.NewPCG(9, 9))
+			injected := 0
+			for _, i := range rng.Perm(len(faults)) {
+				if r.server.Inject(faults[i]) == nil {
+					injected++
+				}
+				for end := time.Now().Add(time.Duration(rng.IntN(80)) * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+					r.seen.pump()
+				}
+			}
+			if injected < 25 {
+				t.Errorf("only %d faults happened", injected)
+			}
+			r.live()
+			r.live()
+			r.same()
+		})
 	}
 }
 

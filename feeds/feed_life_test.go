@@ -215,3 +215,30 @@ func TestFeedHealthTellsWhatWasGranted(t *testing.T) {
 		t.Errorf("%d fault names, want all %d", len(line.Faults), int(faultCount)-1)
 	}
 }
+
+// TestFeedLinesStandInForEachOther ends one of two lines: trades that the other
+// brings as well, told apart by their ids, go on without a gap.
+func TestFeedLinesStandInForEachOther(t *testing.T) {
+	r := newRig(t, quick(t, "binance"), sim.Options{}, func(c *Config, _ *sim.Server) { c.Lines = 2 })
+	runFeed(t, r.feed)
+	r.wait("both lines", func() bool {
+		h := r.feed.Health()
+		return h.Lines[0].Frames > 50 && h.Lines[1].Frames > 50
+	})
+	r.live()
+	for line := range 2 {
+		r.feed.loop.mail.call(func() {
+			r.feed.loop.sessions[line].fail(errAsked)
+			r.feed.loop.settle()
+		})
+		if h := r.feed.Health(); h.State != "live" {
+			t.Errorf("with one line down the feed is %s", h.State)
+		}
+		r.wait("the line to come back", func() bool { h := r.feed.Health().Lines[line]; return h.Connects == 2 && h.Frames > 100 })
+		r.live()
+		r.same()
+	}
+	for reason, n := range r.seen.tradeGaps {
+		t.Errorf("%d gaps of trades, reason %s", n, reason)
+	}
+}

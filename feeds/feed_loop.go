@@ -217,8 +217,9 @@ func (l *loop) timers() {
 }
 
 // frame hands one message to the engine and publishes what it made of it. Each
-// message is flushed by itself: an atomic store per ring is small beside the
-// decoding of the next message, which a reader would otherwise wait for.
+// message is flushed by itself: a flush costs some 80 ns more per message than
+// one per burst (BenchmarkFlushEvery), while the first message of a burst would
+// wait for the decoding of all others, from 150 ns each.
 func (l *loop) frame(line int, payload []byte, rx int64) {
 	_ = l.engine.Frame(line, payload, rx) // counted there; what must happen comes as an action
 	l.settle()

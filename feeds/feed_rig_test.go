@@ -25,20 +25,21 @@ type rig struct {
 
 // sightings is what a consumer made of a ring.
 type sightings struct {
-	t       *testing.T
-	c       *ring.Consumer
-	recs    []md.Record
-	books   map[uint32]*book.Reader
-	gaps    map[md.GapReason]int
-	kinds   map[md.Kind]int
-	seqs    map[[2]uint32]uint64 // by instrument and channel
-	invalid int
-	gone    bool
+	t         *testing.T
+	c         *ring.Consumer
+	recs      []md.Record
+	books     map[uint32]*book.Reader
+	gaps      map[md.GapReason]int
+	tradeGaps map[md.GapReason]int
+	kinds     map[md.Kind]int
+	seqs      map[[2]uint32]uint64 // by instrument and channel
+	invalid   int
+	gone      bool
 }
 
 func newSightings(t *testing.T, c *ring.Consumer) *sightings {
 	return &sightings{t: t, c: c, recs: make([]md.Record, 4096), books: map[uint32]*book.Reader{},
-		gaps: map[md.GapReason]int{}, kinds: map[md.Kind]int{}, seqs: map[[2]uint32]uint64{}}
+		gaps: map[md.GapReason]int{}, tradeGaps: map[md.GapReason]int{}, kinds: map[md.Kind]int{}, seqs: map[[2]uint32]uint64{}}
 }
 
 // pump takes what is there.
@@ -65,7 +66,9 @@ func (s *sightings) take(r *md.Record) {
 	ch := r.Kind.Channel()
 	if r.Kind == md.KindGap {
 		s.gaps[md.GapReason(r.Level)]++
-		ch = md.Channel(r.Side)
+		if ch = md.Channel(r.Side); ch == md.ChannelTrades {
+			s.tradeGaps[md.GapReason(r.Level)]++
+		}
 	}
 	if r.Kind == md.KindGap || r.Flags&md.FlagSnapshot == 0 && r.Kind != md.KindHeartbeat && r.Kind != md.KindInstrument {
 		key := [2]uint32{r.Instrument, uint32(ch)}

@@ -36,10 +36,11 @@ type session struct {
 	conn   *wsconn.Conn
 	more   bool // complete messages may be waiting in conn
 
-	liveAt   int64 // mono ns of the last state live
-	ageAt    int64 // mono ns at which the connection is to be renewed
-	heardAt  int64 // mono ns of the last sign of life
-	lastRecv int64 // conn.LastRecv at that time
+	liveAt   int64  // mono ns of the last state live
+	had      uint64 // frames read before that
+	ageAt    int64  // mono ns at which the connection is to be renewed
+	heardAt  int64  // mono ns of the last sign of life
+	lastRecv int64  // conn.LastRecv at that time
 	out      outbox
 
 	stats lineStats
@@ -180,6 +181,7 @@ func (s *session) live() {
 	l := s.l
 	s.setState(LineLive, 0)
 	s.liveAt, s.heardAt, s.lastRecv = l.mono, l.mono, s.conn.LastRecv()
+	s.had = s.stats.frames.Load()
 	s.ageAt = l.mono + int64(l.cfg.Limits.MaxAge) - l.rng.Int64N(int64(l.cfg.Limits.MaxAge)/48+1)
 	s.out.reset(l.mono, l.spec)
 	granted := optionList(s.stream.Granted())
@@ -229,7 +231,7 @@ func (s *session) fail(err error) {
 	s.drop()
 	s.stats.fault(fault, err, l.wall)
 	if was == LineLive {
-		if l.mono-s.liveAt >= int64(l.cfg.Backoff.Healthy) && s.stats.frames.Load() > 0 {
+		if l.mono-s.liveAt >= int64(l.cfg.Backoff.Healthy) && s.stats.frames.Load() > s.had {
 			s.attempt = 0
 		}
 		l.engine.Disconnected(s.line, l.wall, fault.String())
