@@ -115,10 +115,9 @@ func (Bitget) Decode(frame []byte, d *Decoded) error {
 		d.Control = ControlPong
 		return nil
 	}
-	var p bitgetPush
+	p, i, more := bitgetHead(frame)
 	var event, msg []byte
 	data := 0 // index of a data array that came before its arg
-	i, more := jsonscan.Open(frame, jsonscan.Space(frame, 0), '{')
 	for more {
 		var key []byte
 		if key, i = jsonscan.Key(frame, i); i < 0 {
@@ -167,6 +166,20 @@ func (Bitget) Decode(frame []byte, d *Decoded) error {
 		d.Control, d.Text = ControlError, msg
 	}
 	return nil
+}
+
+// bitgetHead reads how nearly every push begins, or only the opening brace.
+func bitgetHead(b []byte) (p bitgetPush, next int, more bool) {
+	var i int
+	p.action, i = jsonscan.Text(b, jsonscan.Literal(b, 0, `{"action":`))
+	p.class, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"arg":{"instType":`))
+	p.channel, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"channel":`))
+	p.native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
+	if i = jsonscan.Literal(b, i, `},`); i >= 0 {
+		return p, jsonscan.Space(b, i), true
+	}
+	next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
+	return bitgetPush{}, next, more
 }
 
 // bitgetFinish sets what may come behind the data: the action, and the time of

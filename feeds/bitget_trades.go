@@ -37,30 +37,36 @@ func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	return i
 }
 
+// bitgetTradeKeys are the members of a trade of v2 in the order of the
+// document, then those of v3.
+var bitgetTradeKeys = []string{"ts", "price", "size", "side", "tradeId", "i", "p", "v", "S", "T"}
+
 // bitgetTrade decodes a trade of v2 {"ts","price","size","side","tradeId"} or
-// v3 {"T","p","v","S","i"}.
+// v3 {"i","p","v","S","T"}.
 func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	r := md.Record{Kind: md.KindTrade, Count: 1}
 	var got uint
+	want := 0
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, bitgetTradeKeys, want)
 		if at < 0 {
 			return nil, at
 		}
-		switch string(key) {
-		case "ts", "T":
+		want = k + 1
+		switch k {
+		case 0, 9: // ts
 			r.TsEvent, i = jsonscan.Time(b, at)
 			got |= 1
-		case "price", "p":
+		case 1, 6: // price
 			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
 			got |= 2
-		case "size", "v":
+		case 2, 7: // size
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
 			got |= 4
-		case "side", "S":
+		case 3, 8: // side
 			r.Side, i = aggressor(b, at)
-		case "tradeId", "i":
+		case 4, 5: // id
 			r.ID, text, i = jsonscan.ID(b, at)
 		default:
 			i = jsonscan.Skip(b, at)

@@ -97,9 +97,9 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 		d.Control = ControlPong
 		return nil
 	}
-	var channel, native, action, event, code, msg []byte
+	var action, event, code, msg []byte
 	data := 0 // index of a data array that came before its arg
-	i, more := jsonscan.Open(frame, jsonscan.Space(frame, 0), '{')
+	channel, native, i, more := okxHead(frame)
 	for more {
 		var key []byte
 		if key, i = jsonscan.Key(frame, i); i < 0 {
@@ -152,6 +152,17 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 		okxControl(d, event, code, msg)
 	}
 	return nil
+}
+
+// okxHead reads how nearly every push begins, or only the opening brace.
+func okxHead(b []byte) (channel, native []byte, next int, more bool) {
+	channel, i := jsonscan.Text(b, jsonscan.Literal(b, 0, `{"arg":{"channel":`))
+	native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
+	if i = jsonscan.Literal(b, i, `},`); i >= 0 {
+		return channel, native, jsonscan.Space(b, i), true
+	}
+	next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
+	return nil, nil, next, more
 }
 
 func okxControl(d *Decoded, event, code, msg []byte) {
@@ -333,30 +344,32 @@ func okxTrades(b []byte, i int, d *Decoded, native []byte) int {
 	return i
 }
 
+// okxTradeKeys are the members of a trade in the order of the document.
+var okxTradeKeys = []string{"instId", "tradeId", "px", "sz", "side", "ts", "count"}
+
 func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	r := md.Record{Kind: md.KindTrade, Count: 1}
 	var got uint
+	want := 0
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, okxTradeKeys, want)
 		if at < 0 {
 			return nil, at
 		}
-		switch string(key) {
-		case "tradeId":
+		want = k + 1
+		switch k {
+		case 1: // tradeId
 			r.ID, text, i = jsonscan.ID(b, at)
-		case "px":
+		case 2: // px
 			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
-			got |= 1
-		case "sz":
+		case 3: // sz
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
-			got |= 2
-		case "side":
+		case 4: // side
 			r.Side, i = aggressor(b, at)
-		case "ts":
+		case 5: // ts
 			r.TsEvent, i = jsonscan.Time(b, at)
-			got |= 4
-		case "count":
+		case 6: // count
 			var n uint64
 			n, i = jsonscan.Uint(b, at)
 			r.Count = uint32(min(n, 1<<32-1))
@@ -366,9 +379,11 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 		if i < 0 {
 			return nil, i
 		}
+		got |= 1 << (uint(k) & 63)
 		i, more = jsonscan.Next(b, i, '{')
 	}
-	if i < 0 || got != 7 || r.Size < 0 {
+	const needed = 1<<2 | 1<<3 | 1<<5
+	if i < 0 || got&needed != needed || r.Size < 0 {
 		return nil, jsonscan.Bad
 	}
 	if text != nil {

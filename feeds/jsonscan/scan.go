@@ -132,6 +132,14 @@ func keySlow(b []byte, i int) (key []byte, next int) {
 	return key, Space(b, i+1)
 }
 
+// Literal steps over text at i, which is Bad if something else is there.
+func Literal(b []byte, i int, text string) int {
+	if i < 0 || len(b)-i < len(text) || string(b[i:i+len(text)]) != text {
+		return Bad
+	}
+	return i + len(text)
+}
+
 // Field reads a member name like Key and returns its index in names, -1 if it
 // is none of them. It tries names[want] first: who passes the index behind that
 // of the member before finds the members that come in the documented order
@@ -241,10 +249,10 @@ func IsNull(b []byte, i int) bool {
 // Bool reads the true or false at i.
 func Bool(b []byte, i int) (v bool, next int) {
 	if uint(i) < uint(len(b)) && b[i] == 't' {
-		return true, literal(b, i, "true")
+		return true, Literal(b, i, "true")
 	}
 	if uint(i) < uint(len(b)) {
-		return false, literal(b, i, "false")
+		return false, Literal(b, i, "false")
 	}
 	return false, Bad
 }
@@ -268,20 +276,13 @@ func skipScalar(b []byte, i int) int {
 	case c == '-' || c-'0' <= 9:
 		return skipNumber(b, i)
 	case c == 't':
-		return literal(b, i, "true")
+		return Literal(b, i, "true")
 	case c == 'f':
-		return literal(b, i, "false")
+		return Literal(b, i, "false")
 	case c == 'n':
-		return literal(b, i, "null")
+		return Literal(b, i, "null")
 	}
 	return Bad
-}
-
-func literal(b []byte, i int, text string) int {
-	if len(b)-i < len(text) || string(b[i:i+len(text)]) != text {
-		return Bad
-	}
-	return i + len(text)
 }
 
 func digits(b []byte, i int) int {
