@@ -82,6 +82,9 @@ func (c *checker) record(r *md.Record) {
 	if c.open != nil && c.open != rt {
 		c.failf("an event of %v was torn by %v", c.open.t.channel, r)
 	}
+	if r.Kind == md.KindBook && r.Flags&md.FlagSnapshot != 0 && r.Side != md.SideClear {
+		c.level(rt, r)
+	}
 	rt.reader.Apply(r)
 	switch {
 	case r.Kind == md.KindHeartbeat:
@@ -94,6 +97,18 @@ func (c *checker) record(r *md.Record) {
 		c.overrun(rt, r)
 	default:
 		c.live(rt, r)
+	}
+}
+
+// level wants the levels and the end of a snapshot to follow its clear with
+// nothing but updates between, in exponents that were told.
+func (c *checker) level(rt *readTopic, r *md.Record) {
+	if rt.reader.State != book.Building {
+		c.failf("topic %d: part of a void snapshot, reader %v: %+v", r.Instrument, rt.reader.State, *r)
+	}
+	gen := -2 - int(r.PriceExp) // a new generation takes one off
+	if r.Side != md.SideEnd && gen > max(c.gens[r.Instrument], c.genAt[r.Instrument]) {
+		c.failf("topic %d: a level of generation %d, told of %d only", r.Instrument, gen, c.gens[r.Instrument])
 	}
 }
 

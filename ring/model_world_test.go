@@ -78,7 +78,7 @@ func (w *world) step() {
 	case k < 3:
 		w.changeExponents(t.in)
 	case t.channel == md.ChannelBook && (!t.built || t.broken):
-		w.rebuild(t, 1+w.rnd.IntN(40))
+		w.rebuild(t, 1+w.rnd.IntN(40)*(1+w.rnd.IntN(8))) // small ones, and some that need many turns
 	default:
 		w.event(t, 1+w.rnd.IntN(4))
 	}

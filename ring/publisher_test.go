@@ -301,6 +301,9 @@ func TestWait(t *testing.T) {
 			go func() {
 				defer close(done)
 				time.Sleep(20 * time.Millisecond)
+				for i := 0; mode == WaitBlock && !c.seg.Info().Sleeping && i < 5000; i++ {
+					time.Sleep(time.Millisecond) // a busy machine takes its time
+				}
 				w.event(ts[0], 1)
 				w.pub.Flush()
 			}()
@@ -308,7 +311,28 @@ func TestWait(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			<-done
+			if wakes := c.seg.Counters().Wakes; (wakes > 0) != (mode == WaitBlock) {
+				t.Errorf("%d system calls to wake the reader", wakes)
+			}
 		})
+	}
+}
+
+// TestNoLostWake: what comes between the last look and the sleep is seen.
+func TestNoLostWake(t *testing.T) {
+	w, ts := rig(md.ChannelTrades)
+	_, c := attachRing(t, w, 64)
+	drain(t, w, c)
+	if !c.prepareSleep() {
+		t.Fatal("no sleep although nothing is there")
+	}
+	w.event(ts[0], 1)
+	w.pub.Flush()
+	if c.seg.Counters().Wakes != 1 {
+		t.Error("a sleeping reader was not woken")
+	}
+	if c.prepareSleep() {
+		t.Error("sleeps although a record is there")
 	}
 }
 
