@@ -255,7 +255,8 @@ func binanceDepth(b []byte, i int, d *Decoded) int {
 }
 
 func binanceTrade(b []byte, i int, d *Decoded) int {
-	r := md.Record{Kind: md.KindTrade, Count: 1}
+	r := d.slot(md.KindTrade)
+	r.Count = 1
 	var native []byte
 	var seen members
 	i, more := jsonscan.Open(b, i, '{')
@@ -292,7 +293,6 @@ func binanceTrade(b []byte, i int, d *Decoded) int {
 	if i < 0 || !seen.have("stpqTm") || r.Size < 0 {
 		return jsonscan.Bad
 	}
-	d.add(r)
 	d.event(md.ChannelTrades, native, nil, len(d.Recs)-1)
 	return i
 }

@@ -7,13 +7,13 @@ import (
 
 // bitgetTickerKeys are the members of a ticker in the order of the documents:
 // of v2, then what v1 and v3 call otherwise.
-var bitgetTickerKeys = []string{
+var bitgetTickerKeys = jsonscan.Names(
 	"instId", "lastPr", "open24h", "high24h", "low24h", "change24h", "bidPr", "askPr", "bidSz", "askSz",
 	"baseVolume", "quoteVolume", "openUtc", "changeUtc24h", "ts",
 	"fundingRate", "nextFundingTime", "markPrice", "indexPrice", "holdingAmount",
 	"last", "bestBid", "bestAsk", "capitalRate", "nextSettleTime", "systemTime", "holding",
 	"lastPrice", "openPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h", "openInterest",
-}
+)
 
 // bitgetTickerStats maps the members above to what they are.
 var bitgetTickerStats = [...]uint8{

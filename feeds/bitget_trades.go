@@ -39,12 +39,13 @@ func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
 
 // bitgetTradeKeys are the members of a trade of v2 in the order of the
 // document, then those of v3.
-var bitgetTradeKeys = []string{"ts", "price", "size", "side", "tradeId", "i", "p", "v", "S", "T"}
+var bitgetTradeKeys = jsonscan.Names("ts", "price", "size", "side", "tradeId", "i", "p", "v", "S", "T")
 
 // bitgetTrade decodes a trade of v2 {"ts","price","size","side","tradeId"} or
 // v3 {"i","p","v","S","T"}.
 func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
-	r := md.Record{Kind: md.KindTrade, Count: 1}
+	r := d.slot(md.KindTrade)
+	r.Count = 1
 	var got uint
 	want := 0
 	i, more := jsonscan.Open(b, i, '{')
@@ -82,13 +83,13 @@ func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	if text != nil {
 		r.Flags = md.FlagIDHash
 	}
-	d.add(r)
 	return text, i
 }
 
 // bitgetOldTrade decodes a trade of v1, ["ts","price","size","side"].
 func bitgetOldTrade(b []byte, i int, d *Decoded) int {
-	r := md.Record{Kind: md.KindTrade, Count: 1}
+	r := d.slot(md.KindTrade)
+	r.Count = 1
 	i, more := jsonscan.Open(b, i, '[')
 	at := 0
 	for ; more; at++ {
@@ -112,6 +113,5 @@ func bitgetOldTrade(b []byte, i int, d *Decoded) int {
 	if i < 0 || at < 4 || r.Size < 0 {
 		return jsonscan.Bad
 	}
-	d.add(r)
 	return i
 }

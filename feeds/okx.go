@@ -345,10 +345,11 @@ func okxTrades(b []byte, i int, d *Decoded, native []byte) int {
 }
 
 // okxTradeKeys are the members of a trade in the order of the document.
-var okxTradeKeys = []string{"instId", "tradeId", "px", "sz", "side", "ts", "count"}
+var okxTradeKeys = jsonscan.Names("instId", "tradeId", "px", "sz", "side", "ts", "count", "source", "seqId")
 
 func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
-	r := md.Record{Kind: md.KindTrade, Count: 1}
+	r := d.slot(md.KindTrade)
+	r.Count = 1
 	var got uint
 	want := 0
 	i, more := jsonscan.Open(b, i, '{')
@@ -389,7 +390,6 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	if text != nil {
 		r.Flags = md.FlagIDHash
 	}
-	d.add(r)
 	return text, i
 }
 

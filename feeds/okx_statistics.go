@@ -7,10 +7,10 @@ import (
 
 // okxTickerKeys are the members of tickers and mark-price in the order of the
 // document.
-var okxTickerKeys = []string{
+var okxTickerKeys = jsonscan.Names(
 	"instType", "instId", "last", "lastSz", "askPx", "askSz", "bidPx", "bidSz",
 	"open24h", "high24h", "low24h", "volCcy24h", "vol24h", "sodUtc0", "sodUtc8", "ts", "markPx",
-}
+)
 
 // okxTickerStats maps the members above to what they are.
 var okxTickerStats = [...]uint8{

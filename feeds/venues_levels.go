@@ -23,6 +23,20 @@ func scanErr(i int) error {
 // add appends r to the records.
 func (d *Decoded) add(r md.Record) { d.Recs = append(d.Recs, r) }
 
+// slot appends an empty record of a kind and returns it: records that are
+// filled in place are not copied.
+func (d *Decoded) slot(kind md.Kind) *md.Record {
+	n := len(d.Recs)
+	if n == cap(d.Recs) {
+		d.Recs = append(d.Recs, md.Record{})
+	}
+	d.Recs = d.Recs[:n+1]
+	r := &d.Recs[n]
+	*r = md.Record{}
+	r.Kind = kind
+	return r
+}
+
 // event appends an event that owns the records from index from on.
 func (d *Decoded) event(ch md.Channel, native, class []byte, from int) *Event {
 	d.Events = append(d.Events, Event{
@@ -149,14 +163,16 @@ func (d *Decoded) stat(b []byte, i int, stat uint8) int {
 	if i = n; i < 0 {
 		return i
 	}
-	r := md.Record{Kind: md.KindTicker, Level: stat, Price: v, PriceExp: e, Size: md.Absent}
+	r := d.slot(md.KindTicker)
+	r.Level = stat
 	if stat == md.StatVolume || stat == md.StatTurnover {
-		r.Price, r.PriceExp, r.Size, r.SizeExp = md.Absent, 0, v, e
+		r.Price, r.Size, r.SizeExp = md.Absent, v, e
 		if v < 0 {
 			return jsonscan.Bad
 		}
+	} else {
+		r.Price, r.PriceExp, r.Size = v, e, md.Absent
 	}
-	d.add(r)
 	return i
 }
 

@@ -140,31 +140,6 @@ func Literal(b []byte, i int, text string) int {
 	return i + len(text)
 }
 
-// Field reads a member name like Key and returns its index in names, -1 if it
-// is none of them. It tries names[want] first: who passes the index behind that
-// of the member before finds the members that come in the documented order
-// with one comparison each.
-func Field(b []byte, i int, names []string, want int) (field, next int) {
-	if uint(want) < uint(len(names)) {
-		name := names[want]
-		j := i + 1 + len(name)
-		if i >= 0 && j+2 < len(b) && b[i] == '"' && b[j] == '"' && b[j+1] == ':' && b[j+2] > ' ' && string(b[i+1:j]) == name {
-			return want, j + 2
-		}
-	}
-	return fieldSlow(b, i, names)
-}
-
-func fieldSlow(b []byte, i int, names []string) (field, next int) {
-	key, next := Key(b, i)
-	for k := range names {
-		if names[k] == string(key) {
-			return k, next
-		}
-	}
-	return -1, next
-}
-
 const (
 	lows  = 0x0101010101010101
 	highs = 0x8080808080808080
@@ -262,7 +237,11 @@ func Skip(b []byte, i int) int {
 	if uint(i) >= uint(len(b)) {
 		return Bad
 	}
-	if c := b[i]; c == '{' || c == '[' {
+	switch b[i] {
+	case '"':
+		_, i = Text(b, i)
+		return i
+	case '{', '[':
 		return skipNested(b, i)
 	}
 	return skipScalar(b, i)

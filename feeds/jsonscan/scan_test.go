@@ -179,6 +179,29 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestField(t *testing.T) {
+	names := Names("a", "sixsix", "sevenxx", "fourteenfourte", "fifteenfifteenf", "ts")
+	for want, name := range names {
+		for _, in := range [...]string{`"` + name.text + `":1}`, `"` + name.text + `":1} `, `"` + name.text + `":1,"padding":"and more of it"}`,
+			`"` + name.text + `" : 1}`} {
+			for from := -1; from <= len(names); from++ {
+				k, n := Field(exact(in), 0, names, from)
+				if k != want || n != strings.IndexByte(in, '1') {
+					t.Errorf("Field(%s, %d) = %d, %d", in, from, k, n)
+				}
+			}
+		}
+	}
+	for in, want := range map[string]int{`"b":1,"padding":"and more of it"`: 4, `"ax":1,"padding":"and more of it"`: 5,
+		`"a`: Bad, `"a"`: Bad, `"a":`: 4, `x"a":1,"padding":"and more of it"`: Bad, ``: Bad} {
+		for from := range names {
+			if k, n := Field(exact(in), 0, names, from); n != want || k != -1 && in != `"a":` {
+				t.Errorf("Field(%q, %d) = %d, %d", in, from, k, n)
+			}
+		}
+	}
+}
+
 // FuzzScan holds Skip to encoding/json on validity, and the walk by Open, Key,
 // Next to Skip.
 func FuzzScan(f *testing.F) {
