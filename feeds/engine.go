@@ -186,6 +186,9 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		}
 		t = e.addTopic(in, ev.Channel)
 	}
+	if t.book != nil && ev.Action == ActionReplace && t.state == TopicBroken {
+		t.owner = line // a whole book is worth more than the line that lost its own
+	}
 	if !t.take(line, e.merges(t, recs)) {
 		e.ignore(IgnoreStandby)
 		return

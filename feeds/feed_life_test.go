@@ -242,3 +242,31 @@ func TestFeedLinesStandInForEachOther(t *testing.T) {
 		t.Errorf("%d gaps of trades, reason %s", n, reason)
 	}
 }
+
+// TestFeedBooksComeBackWithTheFirstLineThatHasThem ends the lines in turn, the
+// one that owns the books among them: the snapshot that a new connection brings
+// is taken although the book belonged to the other line.
+func TestFeedBooksComeBackWithTheFirstLineThatHasThem(t *testing.T) {
+	for _, name := range []string{"bitget", "okx"} {
+		r := newRig(t, quick(t, name), sim.Options{}, func(c *Config, _ *sim.Server) { c.Lines = 2 })
+		stop := runFeed(t, r.feed)
+		r.live()
+		for cut := range 6 {
+			start := time.Now()
+			r.feed.loop.mail.call(func() {
+				r.feed.loop.sessions[cut%2].fail(errAsked)
+				r.feed.loop.settle()
+			})
+			r.wait("both lines", func() bool {
+				h := r.feed.Health()
+				return h.Lines[0].State == LineLive && h.Lines[1].State == LineLive
+			})
+			r.live()
+			if took := time.Since(start); took > 4*time.Second {
+				t.Errorf("%s: after cut %d the books took %s", name, cut, took)
+			}
+		}
+		r.same()
+		stop()
+	}
+}
