@@ -311,28 +311,34 @@ func bitgetBook(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	return i
 }
 
+// bitgetBBOKeys are the members of books1 in the order of the document, then
+// what v3 calls otherwise.
+var bitgetBBOKeys = jsonscan.Names("asks", "bids", "checksum", "seq", "ts", "a", "b", "pseq")
+
 func bitgetBBO(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	var bid, ask md.Record
 	var ts int64
 	var seq uint64
 	var got uint
+	want := 0
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, bitgetBBOKeys, want)
 		if at < 0 {
 			return at
 		}
-		switch string(key) {
-		case "asks", "a":
+		want = k + 1
+		switch k {
+		case 0, 5: // asks
 			ask, i = top(b, at, md.SideAsk, false)
 			got |= 1
-		case "bids", "b":
+		case 1, 6: // bids
 			bid, i = top(b, at, md.SideBid, false)
 			got |= 2
-		case "ts":
-			ts, i = jsonscan.Time(b, at)
-		case "seq":
+		case 3: // seq
 			seq, i = jsonscan.Uint(b, at)
+		case 4: // ts
+			ts, i = jsonscan.Time(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}

@@ -283,27 +283,32 @@ func okxBook(b []byte, i int, d *Decoded, native []byte) int {
 	return i
 }
 
+// okxBBOKeys are the members of bbo-tbt in the order of the document.
+var okxBBOKeys = jsonscan.Names("asks", "bids", "ts", "checksum", "seqId")
+
 func okxBBO(b []byte, i int, d *Decoded, native []byte) int {
 	var bid, ask md.Record
 	var ts int64
 	var seq uint64
 	var got uint
+	want := 0
 	i, more := jsonscan.Open(b, i, '{')
 	for more {
-		key, at := jsonscan.Key(b, i)
+		k, at := jsonscan.Field(b, i, okxBBOKeys, want)
 		if at < 0 {
 			return at
 		}
-		switch string(key) {
-		case "asks":
+		want = k + 1
+		switch k {
+		case 0: // asks
 			ask, i = top(b, at, md.SideAsk, true)
 			got |= 1
-		case "bids":
+		case 1: // bids
 			bid, i = top(b, at, md.SideBid, true)
 			got |= 2
-		case "ts":
+		case 2: // ts
 			ts, i = jsonscan.Time(b, at)
-		case "seqId":
+		case 4: // seqId
 			seq, i = jsonscan.Uint(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
