@@ -64,11 +64,17 @@ func OpenDir(base, relay string, perm Perm) (*Dir, error) {
 
 // make creates the directory and refuses one that another user controls.
 func (d *Dir) make(base string) error {
-	if err := os.MkdirAll(base, 0o755); err != nil {
-		return err
+	_, err := os.Lstat(base)
+	if mkErr := os.MkdirAll(base, 0o755); mkErr != nil {
+		return mkErr
 	}
-	// Relays of several users share the default base, as they share /tmp.
-	os.Chmod(base, 0o777|os.ModeSticky) // fails for a base that is another's: fine
+	if errors.Is(err, os.ErrNotExist) && base == DefaultBase {
+		// Relays of several users share it, as they share /tmp. Any other base is
+		// its owner's business.
+		if err := os.Chmod(base, 0o777|os.ModeSticky); err != nil {
+			return err
+		}
+	}
 	mode := d.perm.mode(0o700, 0o050)
 	if err := os.Mkdir(d.path, mode); err != nil && !errors.Is(err, os.ErrExist) {
 		return err

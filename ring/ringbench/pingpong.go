@@ -40,7 +40,7 @@ func roundTripRows(d time.Duration) ([]Row, error) {
 			Name: "round trip of one record, two threads, " + place.name, Unit: "ns",
 			Value: float64(ours.ValueAtQuantile(50)), P50: float64(ours.ValueAtQuantile(50)),
 			P99: float64(ours.ValueAtQuantile(99)), P999: float64(ours.ValueAtQuantile(99.9)),
-			Baseline: "atomic ping-pong, p50", BaselineValue: float64(base.ValueAtQuantile(50)), Goal: "<=3",
+			Baseline: "atomic ping-pong, p50", BaselineValue: float64(base.ValueAtQuantile(50)), Goal: "<=2.5",
 		}))
 	}
 	return rows, nil
