@@ -28,6 +28,7 @@ type GoneError struct {
 	Reopen bool
 }
 
+// Error says which ring ended and what to do.
 func (e *GoneError) Error() string {
 	if e.Reopen {
 		return fmt.Sprintf("ring: %s: producer gone, and a new ring is there: open it again", e.Name)

@@ -84,6 +84,7 @@ type AttachError struct {
 	Message string
 }
 
+// Error gives the code and the message of the relay.
 func (e *AttachError) Error() string {
 	return fmt.Sprintf("ring: attach refused (%s): %s", e.Code, e.Message)
 }
