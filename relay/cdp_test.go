@@ -120,7 +120,7 @@ func (b *browser) call(method string, params any) json.RawMessage {
 		b.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		var text []byte
 		for fin := false; !fin; {
-			f, err := ws.ReadFrame(b.r)
+			f, err := readFrame(b.r)
 			if err != nil {
 				b.t.Fatalf("%s: %v", method, err)
 			}

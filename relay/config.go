@@ -27,7 +27,7 @@ type Config struct {
 	Options nettune.Options
 	// Table names the instruments of the records. Required.
 	Table *md.TableView
-	// Feeds reports the feeds for the page, /readyz and /metrics. It is called
+	// Feeds reports the feeds for the page and /readyz. It is called
 	// from HTTP goroutines. nil: no feed runs in this process.
 	Feeds func() []FeedStatus
 	// Log gets state changes, default: discarded.

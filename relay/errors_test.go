@@ -159,7 +159,7 @@ func TestPings(t *testing.T) {
 	pinged := false
 	for {
 		c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-		f, err := ws.ReadFrame(c.r)
+		f, err := readFrame(c.r)
 		if err != nil {
 			t.Fatal(err)
 		}

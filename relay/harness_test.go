@@ -271,7 +271,7 @@ func (c *wsClient) frame(f ws.Frame) {
 func (c *wsClient) read() (ws.OpCode, []byte, error) {
 	for {
 		c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		f, err := ws.ReadFrame(c.r)
+		f, err := readFrame(c.r)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -370,4 +370,17 @@ func openFiles() int {
 		return 0
 	}
 	return len(e)
+}
+
+// readFrame reads one frame of the relay, at most 64 MiB.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 64<<20 || f.Header.Masked {
+		return f, fmt.Errorf("frame of %d bytes, masked %v", f.Header.Length, f.Header.Masked)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }

@@ -43,7 +43,9 @@ func newHTTPServer(g *Gateway) (*httpServer, error) {
 	if err := g.cfg.Registry.Register(newCollector(g)); err != nil {
 		return nil, err
 	}
-	h.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{}))
+	h.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{
+		// One collector's mistake must not hide all other metrics.
+		ErrorHandling: promhttp.ContinueOnError}))
 	h.server = &fasthttp.Server{
 		Handler:               h.handle,
 		Name:                  "tickrelay",

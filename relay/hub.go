@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ type hub struct {
 	limits Limits
 	shards []*shard
 	stats  *hubStats
+	log    *slog.Logger
 	mono   func() int64 // ns, never steps
 	now    int64        // mono at the start of the turn
 
@@ -60,7 +62,7 @@ const (
 
 func newHub(cfg *Config, stats *hubStats) *hub {
 	h := &hub{
-		table: cfg.Table, limits: cfg.Limits, stats: stats,
+		table: cfg.Table, limits: cfg.Limits, stats: stats, log: cfg.Log,
 		bell:     make(chan struct{}, 1),
 		byName:   map[string]*topic{},
 		epochs:   map[md.Venue]int64{},
@@ -221,6 +223,7 @@ func (h *hub) readRings() bool {
 // state; /readyz and tickrelay_hub_rings_lost_total tell that nothing new comes.
 func (h *hub) ringEnded(in *input, err error) {
 	in.gone = true
+	h.log.Warn("ring ended, its topics stand still", "ring", in.c.Name(), "reason", err)
 	h.stats.rings.Add(-1)
 	if errors.Is(err, ring.ErrProducerGone) {
 		h.stats.ringsLost.Add(1)

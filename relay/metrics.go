@@ -19,8 +19,6 @@ type collector struct {
 	records, events, hubGaps, duplicates, jumps, unknown  *prometheus.Desc
 	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
 	httpAnswers                                           *prometheus.Desc
-	feedLive, feedLines, feedFrames, feedRecords          *prometheus.Desc
-	feedGaps, feedRejected, feedResyncs, feedLatency      *prometheus.Desc
 }
 
 func newCollector(g *Gateway) *collector {
@@ -56,27 +54,17 @@ func newCollector(g *Gateway) *collector {
 		ringErrors:  d("hub_ring_errors_total", "Rings given up for another error."),
 		encoded:     d("hub_encoded_total", "Frames encoded, by format.", "format"),
 		httpAnswers: d("http_answers_total", "HTTP answers, by class of status.", "class"),
-		feedLive:    d("feed_live", "1 if the feed is live.", "feed", "venue"),
-		feedLines:   d("feed_lines_live", "Lines of the feed that are live.", "feed", "venue"),
-		feedFrames:  d("feed_frames_total", "Frames received.", "feed", "venue"),
-		feedRecords: d("feed_records_total", "Records published.", "feed", "venue"),
-		feedGaps:    d("feed_gaps_total", "Gaps declared.", "feed", "venue"),
-		feedRejected: d("feed_rejected_total", "Frames that were not understood.",
-			"feed", "venue"),
-		feedResyncs: d("feed_resyncs_total", "Books built again after a gap.", "feed", "venue"),
-		feedLatency: d("feed_latency_seconds", "Venue's time to receive time, of the last seconds.",
-			"feed", "venue", "quantile"),
 	}
 }
 
-// Describe sends nothing: which feeds there are is only known at Collect.
+// Describe sends nothing, which leaves the collector unchecked: its metrics are fixed
+// by this file. Those of the feeds are registered by who runs the feeds.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads all counters once.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.clients(ch)
 	c.hub(ch)
-	c.feeds(ch)
 }
 
 func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v uint64, labels ...string) {
@@ -142,27 +130,4 @@ func (c *collector) hub(ch chan<- prometheus.Metric) {
 	counter(ch, c.ringErrors, s.ringErrors.Load())
 	gauge(ch, c.topics, float64(s.topics.Load()))
 	gauge(ch, c.rings, float64(s.rings.Load()))
-}
-
-func (c *collector) feeds(ch chan<- prometheus.Metric) {
-	for _, f := range c.g.feeds() {
-		live, lines := 0.0, 0.0
-		if f.State == "live" {
-			live = 1
-		}
-		for _, l := range f.Lines {
-			if l.State == "live" {
-				lines++
-			}
-		}
-		gauge(ch, c.feedLive, live, f.Name, f.Venue)
-		gauge(ch, c.feedLines, lines, f.Name, f.Venue)
-		counter(ch, c.feedFrames, f.Frames, f.Name, f.Venue)
-		counter(ch, c.feedRecords, f.Records, f.Name, f.Venue)
-		counter(ch, c.feedGaps, f.Gaps, f.Name, f.Venue)
-		counter(ch, c.feedRejected, f.Rejected, f.Name, f.Venue)
-		counter(ch, c.feedResyncs, f.Resyncs, f.Name, f.Venue)
-		gauge(ch, c.feedLatency, float64(f.LatencyP50Ns)/1e9, f.Name, f.Venue, "0.5")
-		gauge(ch, c.feedLatency, float64(f.LatencyP99Ns)/1e9, f.Name, f.Venue, "0.99")
-	}
 }

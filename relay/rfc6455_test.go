@@ -47,19 +47,21 @@ const (
 	query = `{"op":"ping","id":1}`
 )
 
-func TestRFC6455(t *testing.T) {
-	_, g := start(t, Limits{MaxMessage: 1000}, 4096)
+// frameTest is what one client sends and what it gets.
+type frameTest struct {
+	name  string
+	input []byte
+	want  string // messages before the end, "|" between
+	code  ws.StatusCode
+}
+
+func frameTests() []frameTest {
 	half := len(query) / 2
 	okPong := `{"op":"pong","id":1}`
 	closing := func(code uint16, reason string) []byte {
 		return raw(fin|clo, append(binary.BigEndian.AppendUint16(nil, code), reason...))
 	}
-	tests := []struct {
-		name  string
-		input []byte
-		want  string // messages before the end, "|" between
-		code  ws.StatusCode
-	}{
+	return []frameTest{
 		{"text", raw(fin|text, []byte(query)), okPong, 0},
 		{"two in one segment", join(raw(fin|text, []byte(query)), raw(fin|text, []byte(query))), okPong + "|" + okPong, 0},
 		{"fragmented", join(raw(text, []byte(query[:half])), raw(cont, nil), raw(fin|cont, []byte(query[half:]))), okPong, 0},
@@ -95,7 +97,11 @@ func TestRFC6455(t *testing.T) {
 		{"close with bad UTF-8", closing(1000, "\xff"), "", 1007},
 		{"nothing after close is served", join(closing(1000, ""), raw(fin|text, []byte(query))), "", 1000},
 	}
-	for _, tt := range tests {
+}
+
+func TestRFC6455(t *testing.T) {
+	_, g := start(t, Limits{MaxMessage: 1000}, 4096)
+	for _, tt := range frameTests() {
 		for _, pieces := range []int{1 << 20, 1} {
 			t.Run(fmt.Sprintf("%s/%d", tt.name, pieces), func(t *testing.T) {
 				c := dial(t, g)
@@ -215,7 +221,7 @@ func TestEarlyFrames(t *testing.T) {
 			break
 		}
 	}
-	if f, err := ws.ReadFrame(r); err != nil || string(f.Payload) != `{"op":"pong","id":1}` {
+	if f, err := readFrame(r); err != nil || string(f.Payload) != `{"op":"pong","id":1}` {
 		t.Fatalf("%q %v", f.Payload, err)
 	}
 }
@@ -248,7 +254,11 @@ func collect(a *assembler, b []byte, piece, limit int) string {
 				break
 			}
 			if err != nil {
-				fmt.Fprintf(&out, "error %v", err)
+				var bad *protocolError
+				if !errors.As(err, &bad) {
+					return "not a protocol error: " + err.Error()
+				}
+				fmt.Fprintf(&out, "error %d", bad.code)
 				return out.String()
 			}
 			if len(a.text) > limit {

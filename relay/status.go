@@ -1,7 +1,7 @@
 package relay
 
-// FeedStatus is what a feed reports about itself to /api/v1/feeds, the page,
-// /readyz and /metrics. Counters start at 0 with the process.
+// FeedStatus is what a feed reports about itself to /api/v1/feeds, the page and
+// /readyz. Counters start at 0 with the process.
 type FeedStatus struct {
 	// Name is the feed's name in the configuration, Venue as in topics.
 	Name  string `json:"name"`

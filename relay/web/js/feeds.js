@@ -39,7 +39,7 @@ export class Feeds {
     const lag = (ns) => (ns ? short(ns) : "–");
     const out = [row([feed.name, feed.state + " " + live + "/" + feed.lines.length, perSecond, String(feed.gaps),
       lag(feed.latency_p50_ns), lag(feed.latency_p99_ns)], "", feed.state)];
-    if (feed.broken_books) out.push(row([feed.broken_books + " books wait for a snapshot"], "line"));
+    if (feed.broken_books) out.push(row(["Books that wait for a snapshot: " + feed.broken_books], "line"));
     for (const line of feed.lines) {
       if (line.state !== "live" || line.error) {
         const text = "line " + line.line + " " + line.state + (line.error ? ": " + line.error : "");
