@@ -62,8 +62,7 @@ func (l *loop) goFetch(f fetch) {
 		l.mail.post(func() {
 			l.fetching--
 			if err != nil {
-				l.health.restFailures.Add(1)
-				l.log.Warn("book snapshot not fetched", "error", err, "quiet", l.quietFor())
+				l.health.restFailures.Add(1) // the engine logs it
 			}
 			l.engine.Snapshot(f.req, body, err, l.wall)
 			l.settle()

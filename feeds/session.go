@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -25,6 +26,7 @@ type session struct {
 
 	until   int64 // mono ns at which the present state has taken too long; in backoff, its end
 	attempt int   // failed in a row, for the back-off
+	told    Fault // logged last
 	serial  uint  // of the attempt: tells late look-ups from current ones
 
 	addrs   []netip.Addr // of the last look-up that succeeded
@@ -188,6 +190,7 @@ func (s *session) live() {
 	s.stats.connected(granted)
 	l.log.Info("connected", "line", s.line, "remote", s.stream.RemoteAddr(), "options", granted)
 	l.rearm(l.mono)
+	s.told = FaultNone
 	l.engine.Connected(s.line, l.wall)
 	l.settle()
 	s.read() // frames may have come with the answer to the upgrade
@@ -242,7 +245,12 @@ func (s *session) fail(err error) {
 	}
 	at := s.retryAt(was, fault)
 	s.stats.retry(time.Duration(at - l.mono))
-	l.log.Warn("line down", "line", s.line, "state", was.String(), "reason", fault.String(), "error", err,
+	level := slog.LevelDebug // the same failure once more
+	if was == LineLive || fault != s.told {
+		level = slog.LevelWarn
+	}
+	s.told = fault
+	l.log.Log(l.ctx, level, "line down", "line", s.line, "state", was.String(), "reason", fault.String(), "error", err,
 		"attempt", s.attempt, "retry", time.Duration(at-l.mono))
 	s.setState(LineBackoff, 0)
 	s.until = at
@@ -254,7 +262,7 @@ func (s *session) fail(err error) {
 func (s *session) retryAt(was LineState, fault Fault) int64 {
 	l := s.l
 	s.granted = false
-	if was == LineDialling && s.tried < len(s.addrs) {
+	if (was == LineDialling || fault == FaultRefused) && s.tried < len(s.addrs) {
 		return l.mono
 	}
 	s.tried = 0
