@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -193,7 +194,8 @@ func TestFeedTwoInOneProcessShareTableAndMarket(t *testing.T) {
 }
 
 func TestFeedHealthTellsWhatWasGranted(t *testing.T) {
-	r := newRig(t, quick(t, "okx"), sim.Options{}, func(c *Config, _ *sim.Server) { c.Busy = true })
+	cpu := firstCPU(t)
+	r := newRig(t, quick(t, "okx"), sim.Options{}, func(c *Config, _ *sim.Server) { c.Busy, c.CPU = true, cpu })
 	runFeed(t, r.feed)
 	r.live()
 	r.wait("latency samples", func() bool { return r.feed.Health().Publish.Count > 100 })
@@ -268,5 +270,19 @@ func TestFeedBooksComeBackWithTheFirstLineThatHasThem(t *testing.T) {
 		}
 		r.same()
 		stop()
+	}
+}
+
+// TestFeedTriesTheNextAddressOfAName has a name with a dead address first.
+func TestFeedTriesTheNextAddressOfAName(t *testing.T) {
+	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("127.0.0.1")}
+	r := newRig(t, quick(t, "okx"), sim.Options{}, func(c *Config, _ *sim.Server) {
+		c.URL = strings.Replace(c.URL, "127.0.0.1", "venue.example", 1)
+		c.Resolve = resolveTo(addrs, nil)
+	})
+	runFeed(t, r.feed)
+	r.live()
+	if h := r.feed.Health().Lines[0]; h.Attempts != 1 || h.Faults["refused"] != 1 {
+		t.Errorf("%d attempts, faults %v", h.Attempts, h.Faults)
 	}
 }
