@@ -68,7 +68,7 @@ func (a *acceptor) run(ctx context.Context) error {
 			if e := &events[i]; e.Flags&nettune.Accept != 0 {
 				a.accept()
 			} else if h, _ := e.Stream.Data().(*head); h != nil && !h.done {
-				a.read(ctx, h)
+				a.read(h)
 			}
 		}
 		clear(events)
@@ -93,7 +93,8 @@ func (a *acceptor) wait() time.Duration {
 }
 
 func (a *acceptor) expire(now time.Time) {
-	for len(a.heads) > 0 && (a.heads[0].done || now.After(a.heads[0].deadline) || len(a.heads) > maxHeads) {
+	for len(a.heads) > 0 && (a.heads[0].done || now.After(a.heads[0].deadline) ||
+		a.stats.pending.Load() > maxHeads) {
 		a.refuse(a.heads[0], refusedHead, "408 Request Timeout")
 		a.heads[0] = nil
 		a.heads = a.heads[1:]
@@ -121,14 +122,15 @@ func (a *acceptor) accept() {
 }
 
 // read takes more of a head and passes the connection on when it is complete.
-func (a *acceptor) read(ctx context.Context, h *head) {
+func (a *acceptor) read(h *head) {
 	room := a.g.cfg.Limits.MaxHead - len(h.bytes)
 	n, _, err := h.stream.Read(a.buf[:room+1])
 	if n > 0 {
 		from := max(0, len(h.bytes)-3)
 		h.bytes = append(h.bytes, a.buf[:n]...)
 		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 {
-			a.complete(ctx, h, from+end+4)
+			a.complete(h, from+end+4)
+			h.bytes = nil
 			return
 		}
 	}
@@ -140,7 +142,7 @@ func (a *acceptor) read(ctx context.Context, h *head) {
 	}
 }
 
-func (a *acceptor) complete(ctx context.Context, h *head, end int) {
+func (a *acceptor) complete(h *head, end int) {
 	if isUpgrade(h.bytes[:end]) {
 		a.upgrade(h, end)
 		return

@@ -41,8 +41,9 @@ type conn struct {
 	heard   bool // the peer's close frame came
 	deaf    bool // input cannot be understood any more and is thrown away
 
-	subs map[uint32]*sub
-	shed []*sub // subscriptions that messages were taken from
+	known bool // the hub was asked something and may hold the connection
+	subs  map[uint32]*sub
+	shed  []*sub // subscriptions that messages were taken from
 
 	lastSeen  int64 // mono ns of the last bytes
 	pingSent  int64 // mono ns, 0 if none is out

@@ -102,8 +102,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.hub.run(ctx, wg.Go) })
 	g.cfg.Log.Info("gateway listens", "addr", g.addr.String(), "shards", len(g.shards))
 	<-ctx.Done()
-	g.http.shutdown(g.cfg.Limits.DrainTimeout)
-	wg.Wait()
+	end := time.Now().Add(g.cfg.Limits.DrainTimeout)
+	wg.Wait() // the acceptor too, so that no request begins any more
+	g.http.shutdown(max(0, time.Until(end)))
 	g.cfg.Log.Info("gateway stopped", "addr", g.addr.String())
 	return errors.Join(errs...)
 }

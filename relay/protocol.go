@@ -78,6 +78,7 @@ func (s *shard) serve(c *conn, text []byte) {
 		s.refuse(c, r.id, bad(codeRate, "too many requests without an answer"))
 	default:
 		c.inflight++
+		c.known = true
 		r.conn = c
 		s.ask(r)
 	}

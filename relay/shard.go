@@ -243,14 +243,14 @@ func (s *shard) leave(sb *sub) {
 }
 
 func (s *shard) leaveAll(c *conn) {
-	if c.subs == nil {
-		return
-	}
 	for _, sb := range c.subs {
 		s.leave(sb)
 	}
 	c.subs, c.shed = nil, nil
-	s.ask(request{op: requestGone, conn: c})
+	if c.known {
+		c.known = false
+		s.ask(request{op: requestGone, conn: c})
+	}
 }
 
 func (s *shard) adopt(c *conn) {

@@ -120,6 +120,32 @@ func TestSlowClientIsClosed(t *testing.T) {
 	})
 }
 
+// TestGoneBeforeAnswered: whoever leaves before the hub has answered, or holds a pattern
+// that matches nothing, is forgotten too.
+func TestGoneBeforeAnswered(t *testing.T) {
+	_, g := start(t, Limits{}, 4096)
+	hold, held := make(chan struct{}), make(chan struct{})
+	go g.http.inHub(func(*hub) { close(held); <-hold })
+	<-held
+	a, b := dial(t, g), dial(t, g)
+	a.send(`{"op":"subscribe","topics":[">"]}`)
+	b.send(`{"op":"subscribe","topics":["okx.>"]}`)
+	eventually(t, "requests have come", func() bool {
+		return g.shards[0].stats.requests[opSubscribe].Load()+g.shards[1].stats.requests[opSubscribe].Load() == 2
+	})
+	a.conn.Close()
+	b.conn.Close()
+	eventually(t, "connections are gone", func() bool { return g.connections() == 0 })
+	close(hold)
+	eventually(t, "the hub forgets them", func() bool {
+		clients, patterns, subs := -1, -1, -1
+		g.http.inHub(func(h *hub) {
+			clients, patterns, subs = len(h.clients), len(h.patterns), h.byName[btcBook].streams[0].subscribers()
+		})
+		return clients == 0 && patterns == 0 && subs == 0
+	})
+}
+
 func TestBinary(t *testing.T) {
 	s, g := start(t, Limits{}, 1<<14)
 	c := dial(t, g, ProtocolBinary)
