@@ -118,6 +118,13 @@ func (c Config) withDefaults() Config {
 		if c.REST == "" {
 			c.REST = spec.REST
 		}
+		if len(c.Channels) == 0 {
+			for _, ch := range []md.Channel{md.ChannelTrades, md.ChannelBook, md.ChannelBBO} {
+				if spec.has(ch) {
+					c.Channels = append(c.Channels, ch)
+				}
+			}
+		}
 	}
 	if c.REST == NoREST {
 		c.REST = ""

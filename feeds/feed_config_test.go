@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tickrelay/ring/md"
 )
 
 func TestConfigNamesEveryProblem(t *testing.T) {
@@ -30,6 +32,9 @@ func TestConfigDefaults(t *testing.T) {
 	if c.Name != "binance" || c.URL != "ws://192.0.2.1/ws" || c.REST != "" || c.Lines != 1 || !c.Options.NoDelay ||
 		!c.Options.FastOpen || !c.Options.Timestamps || c.Limits.Dial != 5*time.Second || c.Epoch == 0 {
 		t.Errorf("%+v", c)
+	}
+	if len(c.Channels) != 1 || c.Channels[0] != md.ChannelTrades {
+		t.Errorf("channels %v, the venue has trades alone", c.Channels)
 	}
 }
 
