@@ -260,3 +260,18 @@ func mustURL(t testing.TB, s string) *url.URL {
 	}
 	return u
 }
+
+// BenchmarkOneEvent is the way of a single event from Publish to a client's read over
+// loopback, everything asleep before it: two wake-ups and two sockets.
+func BenchmarkOneEvent(b *testing.B) {
+	s, g := start(b, Limits{}, 4096)
+	c := dial(b, g)
+	c.send(`{"op":"subscribe","topics":["%s"]}`, btcTrades)
+	c.want("subscribed", "")
+	for b.Loop() {
+		s.trade(btcTrades, 1, 100)
+		if _, _, err := c.read(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
