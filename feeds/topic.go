@@ -1,6 +1,8 @@
 package feeds
 
 import (
+	"context"
+	"log/slog"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
@@ -100,8 +102,12 @@ func (e *Engine) gap(t *topic, reason md.GapReason, missing uint32, now int64) {
 	e.pub.Gap(t.id, reason, missing, now)
 	e.stats.Gaps[reason].Add(1)
 	t.stats.gaps.Add(1)
+	level := slog.LevelWarn
+	if reason == md.GapDisconnect {
+		level = slog.LevelInfo // who lost the line has said so already
+	}
 	if t.ch == md.ChannelBook || reason != md.GapDisconnect {
-		e.log.Warn("gap", "topic", t.stats.name, "reason", reason.String(), "missing", missing)
+		e.log.Log(context.Background(), level, "gap", "topic", t.stats.name, "reason", reason.String(), "missing", missing)
 	}
 }
 
