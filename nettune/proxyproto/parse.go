@@ -53,7 +53,7 @@ func Parse(b []byte) (h Header, n int, err error) {
 	if n, err = length(b); err != nil {
 		return Header{}, 0, err
 	}
-	if b[12] == proxyV2 && b[13] == unspecV2 && starts(b, signatureV2) {
+	if b[0] == signatureV2[0] && b[12] == proxyV2 && b[13] == unspecV2 {
 		// The library refuses it; section 2.2 wants it taken as a local connection.
 		return Header{Local: true}, n, nil
 	}
