@@ -40,12 +40,15 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	var finding foundError
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(stderr, "tickrelay: %v\nTry 'tickrelay --help' or 'tickrelay COMMAND --help'.\n", err)
 		return exitUsage
+	case errors.As(err, &finding):
+		return int(finding)
 	default:
 		fmt.Fprintf(stderr, "tickrelay: %v\n", err)
 		return exitFailed
@@ -68,7 +71,7 @@ Start with: tickrelay demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(), runCommand(), checkCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand())
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand(), tuneCommand())
 	return root
 }
 
