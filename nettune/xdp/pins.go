@@ -75,20 +75,32 @@ func inFirstMountNamespace() bool {
 	return err1 == nil && err2 == nil && own == first
 }
 
-// lock serialises changes to filters of this bpffs until unlock.
+// lock serialises changes to filters of this bpffs until unlock. The last
+// Detach removes the folder, so whoever waited for it looks again.
 func (p pins) lock() (unlock func(), err error) {
-	if err := os.Mkdir(p.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("xdp: %w", err)
-	}
-	d, err := os.Open(p.root)
-	if err != nil {
-		return nil, fmt.Errorf("xdp: %w", err)
-	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+	for range 100 {
+		if err := os.Mkdir(p.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("xdp: %w", err)
+		}
+		d, err := os.Open(p.root)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("xdp: %w", err)
+		}
+		if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+			_ = d.Close()
+			return nil, fmt.Errorf("xdp: lock %s: %w", p.root, err)
+		}
+		held, err1 := d.Stat()
+		there, err2 := os.Stat(p.root)
+		if err1 == nil && err2 == nil && os.SameFile(held, there) {
+			return func() { _ = d.Close() }, nil
+		}
 		_ = d.Close()
-		return nil, fmt.Errorf("xdp: lock %s: %w", p.root, err)
 	}
-	return func() { _ = d.Close() }, nil
+	return nil, fmt.Errorf("xdp: lock %s: it is removed again and again", p.root)
 }
 
 // mapNames are the pinned maps.
