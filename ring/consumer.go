@@ -56,6 +56,7 @@ type Consumer struct {
 	closed      bool
 	ownsSegment bool
 	interrupted atomic.Bool
+	wake        *waker // nil: sleeps on the futex word
 }
 
 // OpenConsumer makes the caller the consumer of a ring. Its first record is the
@@ -76,6 +77,7 @@ func OpenConsumer(s *Segment) (*Consumer, error) {
 	c.tail = atomic.LoadUint64(&s.hdr.head)
 	c.head = c.tail
 	atomic.StoreUint32(&s.ctl.sleeper, 0)
+	atomic.StoreUint32(&s.ctl.wakeMode, waitsBlock)
 	atomic.StoreUint32(&s.ctl.consumerPID, uint32(os.Getpid()))
 	c.beat()
 	atomic.StoreUint64(&s.ctl.tail, c.tail)

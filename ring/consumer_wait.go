@@ -19,7 +19,8 @@ const (
 	// WaitYield lets other goroutines and threads run between two looks.
 	WaitYield
 	// WaitBlock looks a few hundred times and then sleeps in the kernel; the
-	// producer wakes it by a system call.
+	// producer wakes it by a system call: on a futex, or, if the rings were
+	// attached with WakeEventFD, through the lease's descriptor.
 	WaitBlock
 )
 
@@ -113,7 +114,11 @@ func (w *waiter) next(mode WaitMode, timeout time.Duration) (sleep time.Duration
 func (c *Consumer) sleep(d time.Duration) {
 	word := &c.seg.ctl.sleeper
 	if c.prepareSleep() {
-		futexWait(word, 1, d)
+		if c.wake != nil {
+			c.wake.wait(d)
+		} else {
+			futexWait(word, 1, d)
+		}
 	}
 	atomic.StoreUint32(word, 0)
 }
@@ -136,6 +141,10 @@ func (c *Consumer) prepareSleep() bool {
 // one if none is under way. Any goroutine, until Close.
 func (c *Consumer) Interrupt() {
 	c.interrupted.Store(true)
+	if c.wake != nil {
+		c.wake.interrupt()
+		return
+	}
 	if atomic.SwapUint32(&c.seg.ctl.sleeper, 0) != 0 {
 		futexWake(&c.seg.ctl.sleeper)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,10 +20,14 @@ import (
 //
 //	→ {"op":"attach","strategy":"alpha","topics":["binance.>"],"capacity":65536}\n
 //	← {"op":"attached","relay":"r","dir":"…","table":true,"rings":[{"name":"…"},…]}\n
-//	← {"op":"error","code":"…","message":"…"}\n
+//	→ {"op":"subscribe","topics":["okx.trades.*"]}\n       or unsubscribe
+//	← {"op":"subscribed","topics":["binance.>","okx.trades.*"],"rings":[…]}\n
+//	← {"op":"error","code":"…","message":"…","nearest":["…"]}\n
 //
-// The answer's first byte carries the descriptors (SCM_RIGHTS): that of the
-// instrument table if there is one, then .data and .ctl of each ring, in order.
+// An answer's first byte carries its descriptors (SCM_RIGHTS): that of the
+// instrument table if there is one, that to wake by if it was asked for, then
+// .data and .ctl of each ring that is new, in order. An error in answer to
+// attach ends the connection; one in answer to a change leaves all as it was.
 const (
 	maxRequest  = 64 << 10 // bytes of a request line
 	maxAnswer   = 64 << 10
@@ -41,6 +46,16 @@ const (
 	CodeDenied     = "denied"      // the peer may not attach
 	CodeRefused    = "refused"     // the relay said no; the message says why
 	CodeBusy       = "busy"        // too many leases
+	CodeNoSpace    = "no_space"    // the rings do not fit into shared memory
+	CodeBadVersion = "bad_version" // the relay writes another layout version
+)
+
+// Ways to wait that AttachRequest.Wake names.
+const (
+	WakeBlock   = "block"   // sleeps on a futex
+	WakeSpin    = "spin"    // never sleeps
+	WakeYield   = "yield"   // never sleeps, but lets others run
+	WakeEventFD = "eventfd" // sleeps on a descriptor, as event loops do
 )
 
 // AttachRequest asks for rings with some topics. The relay makes one ring per
@@ -53,6 +68,11 @@ type AttachRequest struct {
 	// Capacity of each ring in records, at most 4,194,304, rounded up; 0:
 	// DefaultCapacity.
 	Capacity int `json:"capacity,omitempty"`
+	// Wake is how the client will wait, a Wake constant; "" is WakeBlock. Only
+	// WakeEventFD changes what the relay does; the others are shown by ring stat.
+	Wake string `json:"wake,omitempty"`
+	// Version of the ring's layout that the client reads; 0: this one.
+	Version int `json:"version,omitempty"`
 
 	// Who asks, as the kernel says (SO_PEERCRED, unix(7)); set by Serve.
 	UID uint32 `json:"-"`
@@ -70,7 +90,19 @@ func (r *AttachRequest) validate() (code string, err error) {
 	case r.Capacity < 0 || r.Capacity > maxAsked:
 		return CodeBadRequest, fmt.Errorf("capacity: want 0 to %d records, got %d", maxAsked, r.Capacity)
 	}
-	for _, t := range r.Topics {
+	switch r.Wake {
+	case "", WakeBlock, WakeSpin, WakeYield, WakeEventFD:
+	default:
+		return CodeBadRequest, fmt.Errorf("wake %q: want %s, %s, %s or %s", r.Wake, WakeBlock, WakeSpin, WakeYield, WakeEventFD)
+	}
+	if r.Version != 0 && r.Version != Version {
+		return CodeBadVersion, fmt.Errorf("the client reads layout version %d, this relay writes %d; take the client of the same release", r.Version, Version)
+	}
+	return checkPatterns(r.Topics)
+}
+
+func checkPatterns(topics []string) (code string, err error) {
+	for _, t := range topics {
 		if _, err := md.ParsePattern(t); err != nil {
 			return CodeBadTopic, err
 		}
@@ -78,10 +110,28 @@ func (r *AttachRequest) validate() (code string, err error) {
 	return "", nil
 }
 
+// TopicError is a handler's refusal of a topic that nobody serves.
+type TopicError struct {
+	Topic   string
+	Nearest []string // topics that exist, the most similar first
+}
+
+// Error names the topic and its nearest neighbours.
+func (e *TopicError) Error() string {
+	if len(e.Nearest) == 0 {
+		return fmt.Sprintf("no feed serves topic %q", e.Topic)
+	}
+	return fmt.Sprintf("no feed serves topic %q; nearest: %s", e.Topic, strings.Join(e.Nearest, ", "))
+}
+
+// ErrNotRunning: nobody listens on the control socket.
+var ErrNotRunning = errors.New("relay not running")
+
 // AttachError is a refusal that the relay sent.
 type AttachError struct {
 	Code    string // one of the Code constants
 	Message string
+	Nearest []string // with CodeBadTopic: topics that exist
 }
 
 // Error gives the code and the message of the relay.
@@ -90,7 +140,7 @@ func (e *AttachError) Error() string {
 }
 
 type wireRequest struct {
-	Op string `json:"op"`
+	Op string `json:"op"` // attach, subscribe or unsubscribe
 	AttachRequest
 }
 
@@ -98,9 +148,13 @@ type wireAnswer struct {
 	Op      string     `json:"op"`
 	Code    string     `json:"code,omitempty"`
 	Message string     `json:"message,omitempty"`
+	Nearest []string   `json:"nearest,omitempty"`
+	Version int        `json:"version,omitempty"`
 	Relay   string     `json:"relay,omitempty"`
 	Dir     string     `json:"dir,omitempty"`
 	Table   bool       `json:"table,omitempty"`
+	EventFD bool       `json:"eventfd,omitempty"`
+	Topics  []string   `json:"topics,omitempty"`
 	Rings   []wireRing `json:"rings,omitempty"`
 }
 

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +22,9 @@ type lease struct {
 	conn  *net.UnixConn
 	table *md.TableView
 	unmap func() error
+	dir   string // of the rings, for display
+
+	wakeMode uint32 // how the client said it waits
 }
 
 func (l *lease) close() error {
@@ -33,80 +39,164 @@ func (l *lease) close() error {
 // Attach asks the relay that listens on the control socket path for rings with
 // the topics of req, and returns one Poller over them. Its Close gives them
 // back. When the relay ends, Poll and Wait return a *GoneError once the ring is
-// drained: Close, and Attach again. *AttachError if the relay refuses. ctx
-// bounds the attaching only.
+// drained: Close, and Attach again, or let a Client do so. *AttachError if the
+// relay refuses, ErrNotRunning if there is none. ctx bounds the attaching only.
 func Attach(ctx context.Context, path string, req AttachRequest) (*Poller, error) {
 	if _, err := req.validate(); err != nil {
 		return nil, fmt.Errorf("ring: attach: %w", err)
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("ring: attach: %w; is the relay running?", err)
+	switch {
+	case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED):
+		return nil, fmt.Errorf("ring: attach: %w: nobody listens on %s; start the relay, or name its socket", ErrNotRunning, path)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("ring: attach: %w; this user must be in the relay's group or in its allow list", err)
+	case err != nil:
+		return nil, fmt.Errorf("ring: attach: %w", err)
 	}
-	conn := c.(*net.UnixConn)
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	p, err := attach(conn, req)
-	if !stop() && err == nil {
-		err = errors.Join(ctx.Err(), p.Close())
-	}
+	l := &lease{conn: c.(*net.UnixConn)}
+	p := NewPoller()
+	p.lease = l
+	err = l.within(ctx, func() error { return p.attach(req) })
 	if err != nil {
-		conn.Close()
+		p.Close()
 		return nil, fmt.Errorf("ring: attach to %s: %w", path, err)
 	}
 	return p, nil
 }
 
-func attach(conn *net.UnixConn, req AttachRequest) (*Poller, error) {
-	conn.SetDeadline(time.Now().Add(2 * answerWithin))
-	if _, err := conn.Write(line(wireRequest{"attach", req})); err != nil {
-		return nil, err
+// within runs one exchange on the connection, bounded by ctx and by time.
+func (l *lease) within(ctx context.Context, exchange func() error) error {
+	l.conn.SetDeadline(time.Now().Add(2 * answerWithin))
+	stop := context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })
+	err := exchange()
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
 	}
-	ans, fds, err := receive(conn)
-	taken := 0
-	defer func() {
-		for _, fd := range fds[taken:] {
-			unix.Close(fd)
-		}
-	}()
+	l.conn.SetDeadline(time.Time{})
+	return err
+}
+
+// attach fills an empty Poller with what the relay grants.
+func (p *Poller) attach(req AttachRequest) error {
+	if req.Version == 0 {
+		req.Version = Version
+	}
+	ans, fds, err := p.lease.ask(wireRequest{"attach", req}, "attached")
+	defer func() { closeAll(fds) }()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if ans.Version > Version {
+		return fmt.Errorf("%w: the relay writes layout version %d, this program reads %d", ErrFormat, ans.Version, Version)
+	}
+	if ans.Table {
+		if p.lease.table, p.lease.unmap, err = mapTable(fds[0], "instrument table"); err != nil {
+			return err
+		}
+		unix.Close(fds[0])
+		fds = fds[1:]
+	}
+	if ans.EventFD {
+		fd := fds[0]
+		fds = fds[1:]
+		if p.wake, err = newWaker(fd); err != nil {
+			return err
+		}
+	}
+	p.lease.dir, p.lease.wakeMode = ans.Dir, waitsBlock
+	switch req.Wake {
+	case WakeSpin:
+		p.lease.wakeMode = waitsSpin
+	case WakeYield:
+		p.lease.wakeMode = waitsYield
+	}
+	mine := fds
+	fds = nil
+	return p.add(ans.Rings, mine)
+}
+
+// add opens the rings of an answer; it owns their descriptors.
+func (p *Poller) add(rings []wireRing, fds []int) error {
+	for i, r := range rings {
+		f := &shmFiles{dir: p.lease.dir, name: r.Name, dataFD: &descriptor{fds[2*i]}, ctlFD: &descriptor{fds[2*i+1]}}
+		c, err := f.consumer()
+		if err != nil {
+			closeAll(fds[2*i+2:])
+			return err
+		}
+		if p.wake != nil {
+			c.wakeVia(p.wake)
+		} else {
+			atomic.StoreUint32(&c.seg.ctl.wakeMode, p.lease.wakeMode)
+		}
+		p.cs = append(p.cs, c)
+		p.words = slices.Grow(p.words, len(p.cs))
+	}
+	return nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// Subscribe adds patterns to an attached Poller's topics while it runs; feeds
+// that did not serve it before add rings. Records of new topics may come
+// before it returns: each begins with its heartbeat and state, as after Attach.
+// *AttachError, and nothing changed, if the relay refuses. It waits for the
+// relay. Only the reading goroutine.
+func (p *Poller) Subscribe(ctx context.Context, topics ...string) error {
+	return p.changeTopics(ctx, "subscribe", topics)
+}
+
+// Unsubscribe takes patterns away, each as it was given. Records that the
+// relay wrote before it heard of it still come. Only the reading goroutine.
+func (p *Poller) Unsubscribe(ctx context.Context, topics ...string) error {
+	return p.changeTopics(ctx, "unsubscribe", topics)
+}
+
+func (p *Poller) changeTopics(ctx context.Context, op string, topics []string) error {
+	if p.lease == nil {
+		return fmt.Errorf("ring: %s: these rings were not attached over a control socket", op)
+	}
+	err := p.lease.within(ctx, func() error {
+		ans, fds, err := p.lease.ask(wireRequest{op, AttachRequest{Topics: topics}}, "subscribed")
+		if err != nil {
+			closeAll(fds)
+			return err
+		}
+		return p.add(ans.Rings, fds)
+	})
+	if err != nil {
+		return fmt.Errorf("ring: %s: %w", op, err)
+	}
+	return nil
+}
+
+// ask sends one request and returns the answer with the descriptors it names.
+func (l *lease) ask(req wireRequest, wantOp string) (ans wireAnswer, fds []int, err error) {
+	if _, err := l.conn.Write(line(req)); err != nil {
+		return ans, nil, err
+	}
+	if ans, fds, err = receive(l.conn); err != nil {
+		return ans, fds, err
 	}
 	if ans.Op == "error" {
-		return nil, &AttachError{ans.Code, ans.Message}
+		return ans, fds, &AttachError{ans.Code, ans.Message, ans.Nearest}
 	}
 	want := 2 * len(ans.Rings)
 	if ans.Table {
 		want++
 	}
-	if ans.Op != "attached" || len(fds) != want {
-		return nil, fmt.Errorf("%w: answer %q with %d descriptors, want %d", ErrFormat, ans.Op, len(fds), want)
+	if ans.EventFD {
+		want++
 	}
-	conn.SetDeadline(time.Time{})
-	l := &lease{conn: conn}
-	if ans.Table {
-		if l.table, l.unmap, err = mapTable(fds[0], "instrument table"); err != nil {
-			return nil, err
-		}
-		unix.Close(fds[0])
-		taken++
+	if ans.Op != wantOp || len(fds) != want {
+		return ans, fds, fmt.Errorf("%w: answer %q with %d descriptors, want %q with %d", ErrFormat, ans.Op, len(fds), wantOp, want)
 	}
-	var cs []*Consumer
-	for _, r := range ans.Rings {
-		f := &shmFiles{dir: ans.Dir, name: r.Name, dataFD: &descriptor{fds[taken]}, ctlFD: &descriptor{fds[taken+1]}}
-		taken += 2
-		c, err := f.consumer()
-		if err != nil {
-			for _, c := range cs {
-				c.Close()
-			}
-			l.close()
-			return nil, err
-		}
-		cs = append(cs, c)
-	}
-	p := NewPoller(cs...)
-	p.lease = l
-	return p, nil
+	return ans, fds, nil
 }
 
 // consumer opens the read end of descriptors that came over the socket; it owns

@@ -10,7 +10,7 @@
 //	                        Turn: attachments, resumption, snapshots, heartbeats
 //
 //	Dir: /dev/shm/tickrelay/RELAY/{lock,instruments,NAME.data,NAME.ctl}
-//	Serve ◀── JSON line, descriptors ──▶ Attach       List, Stat, Leftover: look only
+//	Serve ◀── JSON lines, descriptors ──▶ Attach      List, Stat, Leftover: look only
 //
 // It guarantees: whole events or none; per topic every number in order, or a gap
 // record that names exactly the missing interval; after a gap, and for whoever
@@ -37,7 +37,8 @@
 //	      |   max topics u32 | capacity u64 | topics offset u64
 //	0x028 | records offset u64 | size of the file u64 | segment id u64
 //	0x040 | table id u64 | created ns i64 | pid u32, numa node i32
-//	0x058 | wake modes u32 (1 futex, 2 eventfd) | features u32
+//	0x058 | wake modes u32 (1 futex, 2 eventfd: set before the ring is handed
+//	      |   out, if the lease has one) | features u32
 //	0x060 | relay, 32 bytes | 0x080 strategy, 64 | 0x0c0 name, 64
 //	0x100 | 128 bytes kept for constants; nothing above changes after creation
 //	0x180 | state u32 (1 open, 2 closed, 3 broken), venue u32 | epoch i64
@@ -56,7 +57,8 @@
 //
 //	0x000 | magic " TICKCTL" | version u32, 4 kept | segment id u64
 //	0x080 | tail u64, alone on 128 bytes
-//	0x100 | sleeper u32, the futex word: 1 while asleep | wake mode u32 (0)
+//	0x100 | sleeper u32, the futex word: 1 while asleep | wake mode u32: how the
+//	      |   consumer waits: 0 futex, 1 eventfd, 2 spin, 3 yield
 //	0x180 | attach gen u64 | pid u32, 4 kept | heartbeat ns i64 | sleeps u64
 //	0x1a8 | kept
 //

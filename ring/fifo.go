@@ -45,3 +45,18 @@ func (f *fifo) clear() {
 	clear(f.in)
 	f.head, f.n = 0, 0
 }
+
+// remove takes an entry out wherever it waits; for the control path.
+func (f *fifo) remove(t TopicID) {
+	if !f.in[t] {
+		return
+	}
+	kept := 0
+	for i := range f.n {
+		if e := f.buf[(f.head+i)%len(f.buf)]; e != t {
+			f.buf[(f.head+kept)%len(f.buf)] = e
+			kept++
+		}
+	}
+	f.n, f.in[t] = kept, false
+}

@@ -30,6 +30,7 @@ type Info struct {
 	Depth     int         `json:"depth"`    // records that wait
 	Attached  uint64      `json:"attached"` // consumers that ever opened it
 	Sleeping  bool        `json:"sleeping"` // the consumer sleeps in the kernel
+	Wake      string      `json:"wake"`     // how the consumer said it waits: block, eventfd, spin, yield
 	Producer  PeerInfo    `json:"producer"`
 	Consumer  PeerInfo    `json:"consumer"`
 	Counters  Counters    `json:"counters"`
@@ -105,12 +106,27 @@ func (s *Segment) Info() (in Info) {
 		in.Err = ErrCorrupt.Error()
 	}
 	in.Attached = atomic.LoadUint64(&c.attachGen)
+	in.Wake = wakeName(atomic.LoadUint32(&c.wakeMode))
 	in.Sleeping = atomic.LoadUint32(&c.sleeper) != 0
 	in.Consumer = PeerInfo{PID: int(atomic.LoadUint32(&c.consumerPID)), BeatNs: atomic.LoadInt64(&c.beatNs)}
 	if in.Consumer.Alive = s.reading.Load(); s.shm != nil && !in.Consumer.Alive {
 		in.Consumer.Alive = lockHeld(s.shm.ctlFD.fd)
 	}
 	return in
+}
+
+func wakeName(mode uint32) string {
+	switch mode {
+	case waitsBlock:
+		return WakeBlock
+	case waitsFD:
+		return WakeEventFD
+	case waitsSpin:
+		return WakeSpin
+	case waitsYield:
+		return WakeYield
+	}
+	return "unknown"
 }
 
 func stateName(state uint32, alive bool) string {

@@ -33,7 +33,8 @@ const (
 	nameSize   = 64
 	relaySize  = 32
 
-	wakeFutex   = 1 // bit 0 of wakeModes; bit 1 is kept for eventfd
+	wakeFutex   = 1 // bit 0 of dataHeader.wakeModes
+	wakeByFD    = 2 // bit 1: the producer holds a descriptor to wake by
 	numaUnknown = -1
 	// featuresMust are the feature bits that a reader must know to read on.
 	featuresMust = 0x0000ffff
@@ -130,7 +131,7 @@ type ctlHeader struct {
 	_    [120]byte // tail is alone on its pair of cache lines
 
 	sleeper  uint32 // futex word: 1 while the consumer sleeps
-	wakeMode uint32 // 0 futex; 1 is kept for eventfd
+	wakeMode uint32 // how the consumer waits, a mode constant
 	_        [120]byte
 
 	attachGen   uint64
@@ -140,6 +141,15 @@ type ctlHeader struct {
 	sleeps      uint64
 	_           [96]byte
 }
+
+// How a consumer waits, in ctlHeader.wakeMode. The producer cares for waitsFD
+// alone; the others are for display.
+const (
+	waitsBlock = 0 // on the futex word
+	waitsFD    = 1 // on the descriptor that came with the lease
+	waitsSpin  = 2
+	waitsYield = 3
+)
 
 // The layout holds on every compiler or the build fails.
 const (

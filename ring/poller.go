@@ -18,6 +18,7 @@ type Poller struct {
 	words  []futexWaiter
 	broken bool // futex_waitv does not work here
 	lease  *lease
+	wake   *waker // nil: sleeps on the rings' futex words
 }
 
 // NewPoller makes a Poller over rings that are open already, which it closes in
@@ -84,8 +85,9 @@ func (p *Poller) Wait(mode WaitMode, timeout time.Duration) (bool, error) {
 	}
 }
 
-// sleep blocks on the futex words of all rings at once; on kernels before 5.16,
-// and beyond 128 rings, it naps for a millisecond instead.
+// sleep blocks on the lease's descriptor, or on the futex words of all rings at
+// once; on kernels before 5.16, and beyond 128 rings, it naps for a millisecond
+// instead.
 func (p *Poller) sleep(d time.Duration) {
 	p.words = p.words[:0]
 	for _, c := range p.cs {
@@ -95,7 +97,9 @@ func (p *Poller) sleep(d time.Duration) {
 		}
 		p.words = append(p.words, futexWaiter{val: 1, addr: uint64(uintptr(unsafe.Pointer(&c.seg.ctl.sleeper))), flags: futex2SizeU32})
 	}
-	if p.broken || errors.Is(futexWaitAny(p.words, d), errNoWaitv) {
+	if p.wake != nil {
+		p.wake.wait(d)
+	} else if p.broken || errors.Is(futexWaitAny(p.words, d), errNoWaitv) {
 		p.broken = true
 		futexWait(&p.cs[0].seg.ctl.sleeper, 1, min(d, time.Millisecond))
 	}
@@ -145,6 +149,8 @@ func (p *Poller) Close() error {
 		errs = append(errs, c.Close())
 	}
 	p.cs = nil
+	errs = append(errs, p.wake.close())
+	p.wake = nil
 	if p.lease != nil {
 		errs = append(errs, p.lease.close())
 	}

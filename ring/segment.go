@@ -61,6 +61,8 @@ type Segment struct {
 	// inherited topic entries were there when the present producer began.
 	inherited uint32
 	reading   atomic.Bool // a consumer of this process uses it
+	// wakeFD is the producer's end of a notifier plus one, 0: there is none.
+	wakeFD atomic.Int32
 }
 
 // NewHeap makes a ring in this process's memory. The capacity is rounded up to
@@ -184,7 +186,7 @@ func (s *Segment) end(state uint32) {
 	atomic.StoreUint32(&s.hdr.state, state)
 	defer s.forgiveFault(nil)()
 	if atomic.SwapUint32(&s.ctl.sleeper, 0) != 0 {
-		futexWake(&s.ctl.sleeper)
+		s.wakeReader()
 	}
 }
 

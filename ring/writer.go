@@ -93,7 +93,7 @@ func (w *writer) commit() {
 func (w *writer) wake() {
 	if atomic.SwapUint32(&w.seg.ctl.sleeper, 0) != 0 {
 		w.count(cntWakes, 1)
-		futexWake(&w.seg.ctl.sleeper)
+		w.seg.wakeReader()
 	}
 }
 

@@ -27,6 +27,36 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
+func userID(name string) (int, error) {
+	if id, err := strconv.Atoi(name); err == nil {
+		return id, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("user %q: %w", name, err)
+	}
+	return strconv.Atoi(u.Uid)
+}
+
+// allowed resolves the configuration's allow list.
+func (r *relayd) allowed(c *allowConfig) error {
+	for _, name := range c.Users {
+		id, err := userID(name)
+		if err != nil {
+			return fmt.Errorf("allow: %w", err)
+		}
+		r.allowUIDs = append(r.allowUIDs, id)
+	}
+	for _, name := range c.Groups {
+		id, err := groupID(name)
+		if err != nil {
+			return fmt.Errorf("allow: %w", err)
+		}
+		r.allowGIDs = append(r.allowGIDs, id)
+	}
+	return nil
+}
+
 func parsePatterns(topics []string) ([]md.Pattern, error) {
 	var out []md.Pattern
 	for _, t := range topics {
@@ -85,57 +115,106 @@ func prefixMatches(pattern, venue, channel string) bool {
 	return true
 }
 
-// attach serves a strategy that asks for rings at run time: one for each feed
-// that serves its topics.
-func (r *relayd) attach(req ring.AttachRequest) (segs []*ring.Segment, detach func(), err error) {
-	pats, err := parsePatterns(req.Topics)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, t := range req.Topics {
-		if err := r.known(t); err != nil {
-			return nil, nil, err
-		}
-	}
+// attachment is a strategy's rings: one for each feed that serves its topics.
+type attachment struct {
+	r     *relayd
+	req   ring.AttachRequest
+	n     int // for the rings' names
+	parts []attachedRing
+}
+
+type attachedRing struct {
+	feed   *feedUnit
+	seg    *ring.Segment
+	detach func()
+}
+
+// attach serves a strategy that asks for rings at run time.
+func (r *relayd) attach(req ring.AttachRequest) (*ring.Grant, error) {
 	if req.Capacity == 0 {
 		req.Capacity = defaultRingCapacity
 	}
 	r.mu.Lock()
 	r.attached++
-	n := r.attached
+	a := &attachment{r: r, req: req, n: r.attached}
 	r.mu.Unlock()
-	var ends []func()
-	detach = func() {
-		for _, end := range ends {
-			end()
-		}
-		for _, s := range segs {
-			if err := s.Close(); err != nil {
-				r.log.Warn("ring not removed", "ring", s.Name(), "err", err)
-			}
+	segs, err := a.change(req.Topics)
+	if err != nil {
+		a.end()
+		return nil, err
+	}
+	return &ring.Grant{Segments: segs, Change: a.change, End: a.end}, nil
+}
+
+// change makes topics the patterns of all rings, and adds rings for feeds that
+// serve some of them for the first time.
+func (a *attachment) change(topics []string) (added []*ring.Segment, err error) {
+	pats, err := parsePatterns(topics)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range topics {
+		if err := a.r.known(t); err != nil {
+			return nil, err
 		}
 	}
-	for _, f := range r.feeds {
-		if !f.mayServe(req.Topics) {
+	had := len(a.parts)
+	for _, f := range a.r.feeds {
+		if a.has(f) || !f.mayServe(topics) {
 			continue
 		}
-		name := ringName(req.Strategy, f.Name()) + "-" + strconv.Itoa(n)
-		seg, err := r.dir.CreateRing(name, req.Capacity, r.meta(req.Strategy))
-		if err != nil {
-			detach()
-			return nil, nil, err
+		if err := a.add(f, pats); err != nil {
+			a.drop(had)
+			return nil, err
 		}
-		segs = append(segs, seg)
-		end, err := f.Attach(seg, r.wants(f.venue, pats))
-		if err != nil {
-			detach()
-			return nil, nil, err
-		}
-		ends = append(ends, end)
 	}
-	r.log.Info("strategy attached", "strategy", req.Strategy, "pid", req.PID, "topics", req.Topics, "rings", len(segs))
-	return segs, detach, nil
+	for _, p := range a.parts[:had] {
+		if err := p.feed.Select(p.seg, a.r.wants(p.feed.venue, pats)); err != nil {
+			a.drop(had)
+			return nil, err
+		}
+	}
+	for _, p := range a.parts[had:] {
+		added = append(added, p.seg)
+	}
+	return added, nil
 }
+
+func (a *attachment) has(f *feedUnit) bool {
+	for _, p := range a.parts {
+		if p.feed == f {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *attachment) add(f *feedUnit, pats []md.Pattern) error {
+	name := ringName(a.req.Strategy, f.Name()) + "-" + strconv.Itoa(a.n)
+	seg, err := a.r.dir.CreateRing(name, a.req.Capacity, a.r.meta(a.req.Strategy))
+	if err != nil {
+		return err
+	}
+	detach, err := f.Attach(seg, a.r.wants(f.venue, pats))
+	if err != nil {
+		return errors.Join(err, seg.Close())
+	}
+	a.parts = append(a.parts, attachedRing{f, seg, detach})
+	return nil
+}
+
+// drop gives back all rings but the first n.
+func (a *attachment) drop(n int) {
+	for _, p := range a.parts[n:] {
+		p.detach()
+		if err := p.seg.Close(); err != nil {
+			a.r.log.Warn("ring not removed", "ring", p.seg.Name(), "err", err)
+		}
+	}
+	a.parts = a.parts[:n]
+}
+
+func (a *attachment) end() { a.drop(0) }
 
 // known refuses a topic that no feed can ever serve, with the nearest ones.
 func (r *relayd) known(topic string) error {
@@ -159,7 +238,7 @@ func (r *relayd) known(topic string) error {
 	if len(near) > 3 {
 		near = near[:3]
 	}
-	return fmt.Errorf("no feed serves topic %q; nearest: %s", topic, strings.Join(near, ", "))
+	return &ring.TopicError{Topic: topic, Nearest: near}
 }
 
 func (r *relayd) topicsOf(f *feedUnit) []string {

@@ -19,8 +19,16 @@ type fileConfig struct {
 	Transport string       `yaml:"transport"` // kernel
 	Socket    string       `yaml:"socket"`    // control socket; default /run/tickrelay/<relay>.sock
 	Group     string       `yaml:"group"`     // group that may open the rings; default none
+	Allow     allowConfig  `yaml:"allow"`     // who else may attach; default nobody
 	Feeds     []feedConfig `yaml:"feeds"`
 	Rings     []ringConfig `yaml:"rings"`
+}
+
+// allowConfig names who may attach over the control socket besides the relay's
+// own user, root and the members of its group. Names or numbers.
+type allowConfig struct {
+	Users  []string `yaml:"users"`
+	Groups []string `yaml:"groups"`
 }
 
 // feedConfig is one feed: one hot loop on one venue.
@@ -137,6 +145,16 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 				}
 				served[key] = path
 			}
+		}
+	}
+	for i, u := range c.Allow.Users {
+		if _, err := userID(u); err != nil {
+			d.at(fmt.Sprintf("allow.users[%d]", i), "%v", err)
+		}
+	}
+	for i, g := range c.Allow.Groups {
+		if _, err := groupID(g); err != nil {
+			d.at(fmt.Sprintf("allow.groups[%d]", i), "%v", err)
 		}
 	}
 	strategies := map[string]bool{}

@@ -41,9 +41,12 @@ type relayd struct {
 	rings  []*ring.Segment // closed at the end
 	gw     *relay.Gateway
 	socket string
+	// Who may attach besides this user and root.
+	group                int
+	allowUIDs, allowGIDs []int
 
 	mu       sync.Mutex
-	attached int // rings attached so far, for their names
+	attached int // strategies attached so far, for their rings' names
 }
 
 // feedUnit is a feed and what its configuration says it serves.
@@ -62,6 +65,10 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 		if perm.Group, err = groupID(cfg.Group); err != nil {
 			return nil, err
 		}
+		r.group = perm.Group
+	}
+	if err = r.allowed(&cfg.Allow); err != nil {
+		return nil, err
 	}
 	if r.dir, err = ring.OpenDir(ring.DefaultBase, cfg.Relay, perm); err != nil {
 		return nil, err
@@ -228,7 +235,8 @@ func (r *relayd) run(ctx context.Context) error {
 		part("feed "+f.Name(), f.Run)
 	}
 	part("gateway", r.gw.Run)
-	part("control socket", func(ctx context.Context) error { return ring.Serve(ctx, r.socket, r.attach) })
+	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Log: r.log.With("part", "control socket")}
+	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
 	if err := r.announce(); err != nil {
 		cancel(err)
 	}
