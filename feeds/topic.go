@@ -3,6 +3,7 @@ package feeds
 import (
 	"context"
 	"log/slog"
+
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
@@ -117,16 +118,20 @@ func (e *Engine) trades(t *topic, ev *Event, recs []md.Record, rx int64) {
 		e.ignore(IgnoreHistory)
 		return
 	}
-	if refused := e.fitEach(t, recs); refused != len(recs) {
-		lost := len(recs) - refused
-		e.stats.Rejected[RejectRange].Add(uint64(lost))
-		e.gap(t, md.GapRange, uint32(lost), rx)
-		recs = recs[:refused]
+	fitted := e.fitEach(t, recs)
+	good, bad := recs[:fitted], recs[fitted:]
+	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
+	if chained {
+		good = e.chainTrades(t, good, rx)
 	}
-	if t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades {
-		recs = e.chainTrades(t, recs, rx)
+	e.publish(t, good, rx)
+	if len(bad) > 0 {
+		e.stats.Rejected[RejectRange].Add(uint64(len(bad)))
+		e.gap(t, md.GapRange, uint32(len(bad)), rx)
+		if chained {
+			t.lastID = max(t.lastID, bad[len(bad)-1].ID)
+		}
 	}
-	e.publish(t, recs, rx)
 }
 
 // chainTrades drops trades that were published already and tells of those that

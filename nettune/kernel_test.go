@@ -99,7 +99,8 @@ func TestPartialWrites(t *testing.T) {
 
 func TestWouldBlockIsResumable(t *testing.T) {
 	var ne net.Error
-	if !errors.As(ErrWouldBlock, &ne) || !ne.Timeout() || !ne.Temporary() { //nolint:staticcheck // crypto/tls asks
+	//lint:ignore SA1019 crypto/tls asks for Temporary
+	if !errors.As(ErrWouldBlock, &ne) || !ne.Timeout() || !ne.Temporary() {
 		t.Error("crypto/tls would not resume after ErrWouldBlock")
 	}
 }

@@ -1,6 +1,7 @@
 package nettune
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -187,12 +188,14 @@ func (c *tlsPipe) abort(err error) {
 }
 
 // finish notes the end of the handshake goroutine. A reason given to abort says
-// more than what crypto/tls made of it.
+// more than what crypto/tls made of it, unless crypto/tls came to a verdict of its
+// own: a refused certificate makes the peer hang up, which the loop may see first.
 func (c *tlsPipe) finish(err error) {
 	c.mu.Lock()
 	c.finished = true
 	c.shakeErr = err
-	if err != nil && c.aborted != nil {
+	var verdict *tls.CertificateVerificationError
+	if err != nil && c.aborted != nil && !errors.As(err, &verdict) {
 		c.shakeErr = c.aborted
 	}
 	c.mu.Unlock()

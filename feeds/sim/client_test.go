@@ -51,7 +51,21 @@ func (c *client) sendFrame(f ws.Frame) {
 // frame reads the next frame of any kind within 5 s.
 func (c *client) frame() (ws.Frame, error) {
 	c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	return ws.ReadFrame(c.rd)
+	return readFrame(c.rd)
+}
+
+// readFrame reads one frame of at most 64 MiB.
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	if h.Length > 64<<20 {
+		return ws.Frame{}, ws.ErrHeaderLengthUnexpected
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 // next reads the next text or binary message; control frames are skipped.
@@ -84,7 +98,7 @@ func (c *client) want(text string) {
 func (c *client) quiet(d time.Duration) {
 	c.t.Helper()
 	c.conn.SetReadDeadline(time.Now().Add(d))
-	f, err := ws.ReadFrame(c.rd)
+	f, err := readFrame(c.rd)
 	if err == nil {
 		c.t.Fatalf("got %.300s, want silence", f.Payload)
 	}

@@ -147,7 +147,6 @@ func TestFaultSequences(t *testing.T) {
 	if two[1][0] != last || two[0][0] != two[1][1] {
 		t.Fatalf("no change of places: %v after %d", two, last)
 	}
-	last = two[0][1]
 
 	x.freeze(t)
 	last = chain(t, c, 1)[0][1]

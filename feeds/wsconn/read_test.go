@@ -44,9 +44,9 @@ func frameCases(long string) []frameCase {
 		{"16-bit length", [][]byte{f(fin|1, long[:126]), f(fin|1, long[:65535])}, []string{"1:" + long[:126], "1:" + long[:65535]}, nil, nil},
 		{"64-bit length", [][]byte{f(fin|1, long)}, []string{"1:" + long}, nil, nil},
 		{"longer length form than needed", [][]byte{{fin | 1, 126, 0, 2, 'h', 'i'}}, []string{"1:hi"}, nil, nil},
-		{"fragments", [][]byte{f(1, "Hel"), f(0, ""), f(fin|0, "lo"), f(fin|1, "x")}, []string{"1:Hello", "1:x"}, nil, nil},
-		{"large fragments", [][]byte{f(2, long), f(0, long), f(fin|0, "end")}, []string{"2:" + long + long + "end"}, nil, nil},
-		{"ping between fragments", [][]byte{f(1, "Hel"), f(fin|9, "p1"), f(0, "lo "), f(fin|10, ""), f(fin|9, "p2"), f(fin|0, "you")},
+		{"fragments", [][]byte{f(1, "Hel"), f(0, ""), f(fin, "lo"), f(fin|1, "x")}, []string{"1:Hello", "1:x"}, nil, nil},
+		{"large fragments", [][]byte{f(2, long), f(0, long), f(fin, "end")}, []string{"2:" + long + long + "end"}, nil, nil},
+		{"ping between fragments", [][]byte{f(1, "Hel"), f(fin|9, "p1"), f(0, "lo "), f(fin|10, ""), f(fin|9, "p2"), f(fin, "you")},
 			[]string{"1:Hello you"}, nil, []string{"::p1", "::p2"}},
 		{"ping, empty ping, pong", [][]byte{f(fin|9, "abc"), f(fin|9, ""), f(fin|10, "unsolicited"), f(fin|1, "x")}, []string{"1:x"}, nil, []string{"::abc", "::"}},
 		{"close", [][]byte{f(fin|1, "x"), f(fin|8, "\x03\xe8bye"), f(fin|1, "late")}, []string{"1:x"}, closed(1000, "bye"), []string{"8:\x03\xe8"}},
@@ -63,11 +63,11 @@ func frameCases(long string) []frameCase {
 		{"reserved control opcode", [][]byte{f(fin|11, "x")}, nil, protocol("opcode 0xb"), []string{"8:\x03\xea"}},
 		{"fragmented ping", [][]byte{f(9, "x")}, nil, protocol("fragmented control"), []string{"8:\x03\xea"}},
 		{"ping too long", [][]byte{f(fin|9, long[:126])}, nil, protocol("125"), []string{"8:\x03\xea"}},
-		{"continuation of nothing", [][]byte{f(fin|0, "x")}, nil, protocol("without a message"), []string{"8:\x03\xea"}},
+		{"continuation of nothing", [][]byte{f(fin, "x")}, nil, protocol("without a message"), []string{"8:\x03\xea"}},
 		{"message inside a message", [][]byte{f(1, "x"), f(fin|1, "y")}, nil, protocol("inside"), []string{"8:\x03\xea"}},
 		{"length with the top bit", [][]byte{{fin | 2, 127, 0x80, 0, 0, 0, 0, 0, 0, 1}}, nil, protocol("top bit"), []string{"8:\x03\xea"}},
 		{"too big", [][]byte{{fin | 2, 127, 0, 0, 0, 1, 0, 0, 0, 0}}, nil, func(err error) bool { return errors.Is(err, ErrTooBig) }, []string{"8:\x03\xf1"}},
-		{"too big in sum", [][]byte{f(1, long), f(0, long), f(fin|0, long)}, nil, func(err error) bool { return errors.Is(err, ErrTooBig) }, []string{"8:\x03\xf1"}},
+		{"too big in sum", [][]byte{f(1, long), f(0, long), f(fin, long)}, nil, func(err error) bool { return errors.Is(err, ErrTooBig) }, []string{"8:\x03\xf1"}},
 	}
 }
 
@@ -109,7 +109,7 @@ func TestExactlyMaxMessage(t *testing.T) {
 	in = append(in, serverFrame(1, msg[:limit-1])...)
 	in = append(in, serverFrame(fin|9, strings.Repeat("p", 125))...)
 	in = append(in, serverFrame(0, msg[limit-1:])...)
-	in = append(in, serverFrame(fin|0, "")...)
+	in = append(in, serverFrame(fin, "")...)
 	for _, chunk := range []int{0, 999} {
 		c, m := opened(t, Config{MaxMessage: limit, ReadBuffer: 512}, in, chunk)
 		got, err := results(c, m)
@@ -167,7 +167,7 @@ func TestReceiveTime(t *testing.T) {
 
 func TestReadAllocatesNothing(t *testing.T) {
 	small := serverFrame(fin|1, strings.Repeat("x", 300))
-	parts := slices.Concat(serverFrame(1, "one "), serverFrame(fin|9, "ping"), serverFrame(fin|0, "two"))
+	parts := slices.Concat(serverFrame(1, "one "), serverFrame(fin|9, "ping"), serverFrame(fin, "two"))
 	c, m := opened(t, Config{}, nil, 0)
 	c.out = make([]byte, 0, 4096)
 	m.out = make([]byte, 0, 1<<20)
