@@ -42,7 +42,8 @@
 #include "tickrelay/table.h"    /* instruments and topic names */
 #include "tickrelay/json.h"     /* the control socket's lines */
 #include "tickrelay/control.h"  /* attach over the socket */
-#include "tickrelay/client.h"   /* several rings, re-attachment */
+#include "tickrelay/client.h"   /* several rings behind one client */
+#include "tickrelay/read.h"     /* poll, lend, change topics, attach again */
 #include "tickrelay/wait.h"     /* spin, yield, block, eventfd */
 #include "tickrelay/book.h"     /* a price-level book from records */
 

@@ -30,8 +30,9 @@ typedef struct tr_client {
     bool by_fd;       /* asked for TR_WAITS_FD */
     bool once;        /* do not attach again: TR_E_GONE instead */
     bool away;        /* the relay is gone */
-    bool waitv_broken;
-    char relay[108]; /* name or path of the socket; or the directory of a ring opened by path */
+    bool hung_up;      /* the relay closed the lease */
+    bool waitv_broken; /* the kernel has no futex_waitv */
+    char relay[256]; /* name or path of the socket; or the directory of a ring opened by path */
     char name[64];   /* strategy; or the name of a ring opened by path */
     char *topics;    /* blank-separated; NULL: ring opened by path */
     uint32_t capacity;
@@ -41,7 +42,8 @@ typedef struct tr_client {
     tr_table table;
     tr_record *gaps; /* told before anything else */
     size_t n_gaps, gaps_at;
-    unsigned lent; /* index of the ring whose records are lent; n: gaps */
+    unsigned lent;    /* index of the ring whose records are lent; n: gaps */
+    unsigned gone_looks; /* looks at a ring that ended, while others go on */
     int keep;      /* > 0: memory of records outlives its ring, see tr_keep */
     tr_mapping *kept;
     size_t n_kept;
@@ -190,7 +192,8 @@ static inline int tr_connect_client(tr_client *c) {
         tr_drop(c);
         return rc;
     }
-    c->away = false;
+    c->away = c->hung_up = false;
+    c->gone_looks = 0;
     c->retry_ns = 0;
     c->lent = c->n;
     c->sessions++;
@@ -231,7 +234,7 @@ static inline tr_client *tr_attach_with(const tr_options *opt, tr_error *err) {
     c->once = opt->once;
     if (!opt->relay || !*opt->relay || strlen(opt->relay) >= sizeof c->relay || !opt->strategy || !*opt->strategy ||
         strlen(opt->strategy) >= sizeof c->name || !opt->topics || !opt->topics[strspn(opt->topics, " \t\n,")])
-        rc = tr_fail(&c->err, TR_E_ARGUMENT, "attach: want a relay (name, or path of its socket, 1 to 107 bytes), "
+        rc = tr_fail(&c->err, TR_E_ARGUMENT, "attach: want a relay (name, or path of its socket), "
                      "a strategy (1 to 63 bytes) and at least one topic");
     else {
         strcpy(c->relay, opt->relay);
@@ -266,7 +269,7 @@ static inline tr_client *tr_open(const char *dir, const char *name, tr_error *er
     int rc = TR_OK;
     if (!c) return NULL;
     if (strlen(dir) >= sizeof c->relay || strlen(name) >= sizeof c->name)
-        rc = tr_fail(&c->err, TR_E_ARGUMENT, "open: directory of at most 107 bytes, name of at most 63");
+        rc = tr_fail(&c->err, TR_E_ARGUMENT, "open: directory of at most 255 bytes, name of at most 63");
     else {
         strcpy(c->relay, dir);
         strcpy(c->name, name);

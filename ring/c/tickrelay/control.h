@@ -231,22 +231,32 @@ static inline int tr_connect(const char *path, tr_error *err) {
     return fd;
 }
 
+/* tr_there writes a path of at most size − 1 bytes; does something exist there? */
+static inline bool tr_there(char *path, size_t size, const char *fmt, ...) TR_PRINTF(3, 4);
+static inline bool tr_there(char *path, size_t size, const char *fmt, ...) {
+    va_list ap;
+    int n;
+    va_start(ap, fmt);
+    n = vsnprintf(path, size, fmt, ap);
+    va_end(ap);
+    return n >= 0 && (size_t)n < size && !access(path, F_OK);
+}
+
 /* tr_find_socket is where a relay listens: a path if the name has a slash, else
  * the first of its usual places where a socket is. */
 static inline void tr_find_socket(const char *relay, char *path, size_t size) {
     const char *run = getenv("XDG_RUNTIME_DIR");
     if (strchr(relay, '/')) {
-        snprintf(path, size, "%s", relay);
+        tr_there(path, size, "%s", relay);
         return;
     }
-    snprintf(path, size, "/run/tickrelay/%s.sock", relay);
-    if (!access(path, F_OK)) return;
-    if (run && *run)
-        snprintf(path, size, "%s/tickrelay/%s.sock", run, relay);
-    else
-        snprintf(path, size, "/run/user/%u/tickrelay/%s.sock", (unsigned)geteuid(), relay);
-    if (!access(path, F_OK)) return;
-    snprintf(path, size, "/dev/shm/tickrelay/%s/attach.sock", relay);
+    if (tr_there(path, size, "/run/tickrelay/%s.sock", relay)) return;
+    if (run && *run) {
+        if (tr_there(path, size, "%s/tickrelay/%s.sock", run, relay)) return;
+    } else if (tr_there(path, size, "/run/user/%u/tickrelay/%s.sock", (unsigned)geteuid(), relay)) {
+        return;
+    }
+    tr_there(path, size, "/dev/shm/tickrelay/%s/attach.sock", relay);
 }
 
 #endif
