@@ -270,7 +270,9 @@ func TestEventFD(t *testing.T) {
 			if w := seg.Counters().Wakes; w != 100 {
 				t.Errorf("%d wakes for 100 records to a sleeping reader", w)
 			}
-			go func() { time.Sleep(10 * time.Millisecond); p.Interrupt() }()
+			var wg sync.WaitGroup
+			wg.Go(func() { time.Sleep(10 * time.Millisecond); p.Interrupt() })
+			defer wg.Wait() // before Close
 			if ok, err := p.Wait(WaitBlock, 5*time.Second); ok || err != nil {
 				t.Fatal(ok, err)
 			}
