@@ -185,6 +185,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 			return
 		}
 		t = e.addTopic(in, ev.Channel)
+		e.pub.Turn(rx) // rings begin a topic there: without it this event would come before its beginning
 	}
 	if t.book != nil && ev.Action == ActionReplace && t.state == TopicBroken {
 		t.owner = line // a whole book is worth more than the line that lost its own

@@ -12,7 +12,7 @@ type printer struct {
 	table    *md.Table
 	out      *bufio.Writer
 	topics   map[printKey]*printTopic
-	event    []md.Record // of the topic at hand, up to its last record
+	event    []md.Record // live records up to the last of their event
 	buf      []byte
 }
 
@@ -25,27 +25,41 @@ type printTopic struct {
 	name string
 	want bool
 	prev uint64
+	snap []md.Record // of the snapshot under way
 }
 
-// take adds a record and prints the event that it completes. Records of an
-// event, and of a snapshot, follow each other in the ring: nothing is published
-// while a snapshot is written.
+// take adds a record and prints the event that it completes. The records of a
+// live event follow each other in the ring; between those of a snapshot there
+// may be live events, which it holds already when it ends.
 func (p *printer) take(r *md.Record) {
 	if r.Kind.Control() {
 		return // the lines have no use for exponents and epochs
 	}
-	p.event = append(p.event, *r)
-	if r.Flags&md.FlagLast == 0 {
+	if r.Flags&md.FlagSnapshot != 0 {
+		t := p.topic(r)
+		if r.Flags&md.FlagFirst != 0 {
+			t.snap = t.snap[:0]
+		}
+		t.snap = append(t.snap, *r)
+		if r.Flags&md.FlagLast != 0 {
+			p.write(t, t.snap)
+		}
 		return
 	}
-	t := p.topic(r)
+	p.event = append(p.event, *r)
+	if r.Flags&md.FlagLast != 0 {
+		p.write(p.topic(r), p.event)
+		p.event = p.event[:0]
+	}
+}
+
+func (p *printer) write(t *printTopic, event []md.Record) {
 	if t.want {
-		p.buf = md.AppendJSON(p.buf[:0], t.name, t.prev, p.event)
+		p.buf = md.AppendJSON(p.buf[:0], t.name, t.prev, event)
 		p.buf = append(p.buf, '\n')
 		p.out.Write(p.buf) // an error stays with the writer and comes from Flush
 	}
-	t.prev = r.Seq
-	p.event = p.event[:0]
+	t.prev = event[len(event)-1].Seq
 }
 
 func (p *printer) topic(r *md.Record) *printTopic {

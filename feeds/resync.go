@@ -24,7 +24,8 @@ const (
 // resync is the way of one book from broken to live.
 type resync struct {
 	wanted   bool
-	attempt  int   // failed in a row
+	attempt  int   // failed in a row, breakages soon after a success included
+	failures int   // of this breakage
 	due      int64 // ns of the next attempt
 	deadline int64 // ns at which the attempt under way has failed, 0 if none is
 	req      int   // of the REST request under way, 0 if none is
@@ -41,6 +42,7 @@ func (r *resync) failed(now int64) {
 	r.req, r.deadline = 0, 0
 	r.due = now + int64(min(retryFirst<<min(r.attempt, 10), retryMost))
 	r.attempt++
+	r.failures++
 }
 
 // wantBook has a book restored, at due or, if it was wanted already, at the
@@ -62,7 +64,7 @@ func (e *Engine) wantBook(t *topic, now, due int64) {
 			r.attempt++
 		}
 	}
-	r.wanted, r.due, r.deadline, r.req = true, due, 0, 0
+	r.wanted, r.due, r.deadline, r.req, r.failures = true, due, 0, 0, 0
 	e.resyncing = append(e.resyncing, t)
 }
 
@@ -161,7 +163,7 @@ func (e *Engine) resubscribe(t *topic, now int64) {
 func (e *Engine) restoreFailed(t *topic, now int64) {
 	r := &t.book.resync
 	r.failed(now)
-	if r.attempt != reconnectAfter {
+	if r.failures != reconnectAfter {
 		return
 	}
 	line := t.owner
@@ -169,6 +171,6 @@ func (e *Engine) restoreFailed(t *topic, now int64) {
 		line = e.anyUp()
 	}
 	if line >= 0 {
-		e.reconnect(line, fmt.Sprintf("book of %s was not restored in %d attempts", t.inst.md.Symbol, r.attempt))
+		e.reconnect(line, fmt.Sprintf("book of %s was not restored in %d attempts", t.inst.md.Symbol, r.failures))
 	}
 }
