@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -222,7 +223,7 @@ func receive(conn *net.UnixConn) (ans wireAnswer, fds []int, err error) {
 			return ans, fds, err
 		}
 		if n == 0 {
-			return ans, fds, fmt.Errorf("%w: the relay hung up", ErrFormat)
+			return ans, fds, fmt.Errorf("the relay hung up: %w", io.ErrUnexpectedEOF)
 		}
 		buf = buf[:len(buf)+n]
 		if i := bytes.IndexByte(buf, '\n'); i >= 0 {

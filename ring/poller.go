@@ -19,6 +19,10 @@ type Poller struct {
 	broken bool // futex_waitv does not work here
 	lease  *lease
 	wake   *waker // nil: sleeps on the rings' futex words
+
+	// The instrument table of rings that were opened by path.
+	table *md.TableView
+	unmap func() error
 }
 
 // NewPoller makes a Poller over rings that are open already, which it closes in
@@ -137,9 +141,20 @@ func (p *Poller) Remove(c *Consumer) error {
 // Attach or the relay shares none. Not after Close.
 func (p *Poller) Table() *md.TableView {
 	if p.lease == nil {
-		return nil
+		return p.table
 	}
 	return p.lease.table
+}
+
+// takeTable gives the table's mapping to the caller, who ends it.
+func (p *Poller) takeTable() (view *md.TableView, unmap func() error) {
+	if p.lease != nil {
+		view, unmap = p.lease.table, p.lease.unmap
+		p.lease.unmap = nil
+		return view, unmap
+	}
+	unmap, p.unmap = p.unmap, nil
+	return p.table, unmap
 }
 
 // Close closes every ring and gives the lease back.
@@ -151,6 +166,10 @@ func (p *Poller) Close() error {
 	p.cs = nil
 	errs = append(errs, p.wake.close())
 	p.wake = nil
+	if p.unmap != nil {
+		errs = append(errs, p.unmap())
+		p.unmap, p.table = nil, nil
+	}
 	if p.lease != nil {
 		errs = append(errs, p.lease.close())
 	}
