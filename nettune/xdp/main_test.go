@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -135,7 +136,10 @@ func cable(t testing.TB) (server, client *space) {
 	t.Helper()
 	server, client = newSpace(t), newSpace(t)
 	server.do(func() error {
-		v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: serverIf}, PeerName: clientIf, PeerNamespace: netlink.NsFd(client.h)}
+		v := &netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: serverIf, HardwareAddr: serverMAC()},
+			PeerName:  clientIf, PeerHardwareAddr: clientMAC(), PeerNamespace: netlink.NsFd(client.h),
+		}
 		if err := netlink.LinkAdd(v); err != nil {
 			return fmt.Errorf("veth: %w", err)
 		}
@@ -146,6 +150,10 @@ func cable(t testing.TB) (server, client *space) {
 	})
 	return server, client
 }
+
+// The cable's addresses are those of the frames that frameSpec builds.
+func serverMAC() net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, 1} }
+func clientMAC() net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, 2} }
 
 func up(name string, addrs ...string) error {
 	l, err := netlink.LinkByName(name)
