@@ -136,7 +136,7 @@ func checkMemlock(s *survey) []Finding {
 }
 
 func checkNofile(s *survey) []Finding {
-	return s.limitFinding("Max open files", 65536, Finding{Severity: Warn,
+	return s.limitFinding("Max open files", 65535, Finding{Severity: Warn,
 		Text: "the gateway runs out of descriptors before it runs out of memory", Fix: "LimitNOFILE=1048576 in the unit, --ulimit nofile=1048576 for a container"})
 }
 

@@ -3,6 +3,7 @@ package tune
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,12 +22,8 @@ func Dump(h *Host, o Options, dir string) (int, error) {
 	}
 	rec := *h
 	rec.seen = map[string][]byte{}
-	if t, ok := h.nic.(treeNIC); ok {
-		t.h = &rec
-		rec.nic = t
-	} else {
-		rec.nic = recordingNIC{h.nic, rec.seen}
-	}
+	said := map[string]map[string]string{}
+	rec.nic = recordingNIC{h.nic, said}
 	for _, name := range append(ProfileNames(), "everything") {
 		o.Profile, _ = BuiltIn(name)
 		if name == "everything" {
@@ -37,6 +34,10 @@ func Dump(h *Host, o Options, dir string) (int, error) {
 		}
 	}
 	rec.recordClock()
+	for at, values := range said {
+		_, class, _ := strings.Cut(at, "/")
+		rec.seen["/ethtool/"+at] = render(class, values)
+	}
 	return writeDump(dir, rec.seen)
 }
 
@@ -70,10 +71,10 @@ func (h *Host) recordClock() {
 	}
 }
 
-// recordingNIC keeps what a driver said in the form that a tree is read in.
+// recordingNIC keeps what a driver said.
 type recordingNIC struct {
 	NIC
-	seen map[string][]byte
+	said map[string]map[string]string // by "IFACE/CLASS", then name
 }
 
 // Get asks and keeps the answer.
@@ -82,30 +83,54 @@ func (n recordingNIC) Get(iface, class, name string) (string, error) {
 	if err != nil {
 		return v, err
 	}
-	file := "/ethtool/" + iface + "/" + class
-	line := name + ": " + v + "\n"
-	switch {
-	case class == "driver":
-		line = "driver: " + v + "\n"
-	case strings.HasPrefix(name, "adaptive-"):
-		line = "Adaptive RX: " + v + "\n"
-		if name == "adaptive-tx" {
-			line = "TX: " + v + "\n"
-		}
-	case strings.HasSuffix(name, "-max"):
-		line = "Pre-set maximums:\n" + strings.TrimSuffix(name, "-max") + ": " + v + "\nCurrent hardware settings:\n"
+	at := iface + "/" + class
+	if n.said[at] == nil {
+		n.said[at] = map[string]string{}
 	}
-	if !strings.Contains(string(n.seen[file]), line) {
-		n.seen[file] = append(n.seen[file], line...)
+	if class == "driver" {
+		name = "driver"
 	}
+	n.said[at][name] = v
 	return v, nil
+}
+
+// render writes a class as ethtool(8) prints it, so that a tree reads it.
+func render(class string, values map[string]string) []byte {
+	var b, current strings.Builder
+	if class == "ring" {
+		b.WriteString("Pre-set maximums:\n")
+		current.WriteString("Current hardware settings:\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v := values[name]
+		limit, isLimit := strings.CutSuffix(name, "-max")
+		switch {
+		case class == "ring" && isLimit:
+			fmt.Fprintf(&b, "%s: %s\n", strings.ToUpper(limit), v)
+		case class == "ring":
+			fmt.Fprintf(&current, "%s: %s\n", strings.ToUpper(name), v)
+		case name == "adaptive-rx":
+			fmt.Fprintf(&b, "Adaptive RX: %s  TX: n/a\n", v)
+		default:
+			fmt.Fprintf(&b, "%s: %s\n", name, v)
+		}
+	}
+	return []byte(b.String() + current.String())
 }
 
 // writeDump writes the files; names that were listed and not read become empty
 // files, or folders where something lies below them.
 func writeDump(dir string, seen map[string][]byte) (int, error) {
+	// A virtio device's interrupts are its parent's; in a copy they lie below
+	// the device itself.
+	const up = "/device/../"
 	paths := make([]string, 0, len(seen))
-	for p := range seen {
+	for _, p := range slices.Collect(maps.Keys(seen)) {
+		if strings.Contains(p, up) {
+			at := strings.Replace(p, up, "/device/", 1)
+			seen[at] = seen[p]
+			p = at
+		}
 		paths = append(paths, p)
 	}
 	slices.Sort(paths)

@@ -86,6 +86,16 @@ func (h *Host) ReadFile(path string) ([]byte, error) {
 	return data, err
 }
 
+// noticed records that a path is there, for Dump.
+func (h *Host) noticed(path string) {
+	if h.seen == nil {
+		return
+	}
+	if _, ok := h.seen[path]; !ok {
+		h.seen[path] = nil
+	}
+}
+
 // text is a file's trimmed contents, or "" if it cannot be read.
 func (h *Host) text(path string) string {
 	data, err := h.ReadFile(path)
@@ -104,11 +114,9 @@ func (h *Host) names(path string) []string {
 	defer f.Close()
 	out, _ := f.Readdirnames(-1)
 	slices.Sort(out)
-	if h.seen != nil {
-		for _, n := range out {
-			if _, ok := h.seen[path+"/"+n]; !ok {
-				h.seen[path+"/"+n] = nil
-			}
+	for _, n := range out {
+		if path != "/proc" || n[0] >= '1' && n[0] <= '9' {
+			h.noticed(path + "/" + n)
 		}
 	}
 	return out
@@ -116,11 +124,15 @@ func (h *Host) names(path string) []string {
 
 // exists says whether a file or folder is there.
 func (h *Host) exists(path string) bool {
+	var err error
 	if h.root == nil {
-		_, err := os.Stat(path)
-		return err == nil
+		_, err = os.Stat(path)
+	} else {
+		_, err = h.root.Stat(rel(path))
 	}
-	_, err := h.root.Stat(rel(path))
+	if err == nil {
+		h.noticed(path)
+	}
 	return err == nil
 }
 

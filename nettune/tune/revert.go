@@ -75,6 +75,8 @@ type RevertConfig struct {
 	Journal string  // file; default JournalPath
 	Groups  []Group // default: all
 	Force   bool    // write the old value even where somebody else changed it since
+
+	afterWrite func(n int) // tests: called after the nth setting
 }
 
 // Revert writes every old value back, last change first, reads it back, and
@@ -118,6 +120,9 @@ func (j *journal) revert(ctx context.Context, h *Host, c RevertConfig) ([]Result
 			left = append(left, e)
 		}
 		out = append(out, r)
+		if c.afterWrite != nil {
+			c.afterWrite(len(out) - 1)
+		}
 	}
 	slices.Reverse(left)
 	j.entries = left
