@@ -211,6 +211,7 @@ func (n *normalizer) begin(path string, now int64) error {
 
 // line processes one line of a capture.
 func (n *normalizer) line(path string, line *capture.Line) {
+	n.answer(line.RecvNs)
 	n.now = line.RecvNs
 	n.eng.Tick(n.now)
 	n.settle()
@@ -235,9 +236,15 @@ func (n *normalizer) line(path string, line *capture.Line) {
 	n.settle()
 }
 
-// settle prints what the engine staged and answers its requests, until it is
-// content.
+// settle prints what the engine staged and answers its requests from what was
+// recorded by now.
 func (n *normalizer) settle() {
+	n.collect()
+	n.answer(n.now)
+}
+
+// collect prints what the engine staged and notes what it asks for.
+func (n *normalizer) collect() {
 	n.drain()
 	n.actions = n.eng.Actions(n.actions[:0])
 	for i := range n.actions {
@@ -245,14 +252,21 @@ func (n *normalizer) settle() {
 			n.rest.asked = append(n.rest.asked, a.Req)
 		}
 	}
-	for n.rest.serve(n.eng, n.now) {
-		n.drain()
-		n.actions = n.eng.Actions(n.actions[:0])
-		for i := range n.actions {
-			if a := &n.actions[i]; a.Kind == ActionFetch {
-				n.rest.asked = append(n.rest.asked, a.Req)
-			}
+}
+
+// answer gives the engine the REST answers recorded until the given time, each
+// at its own time or, if it was asked for later, at once.
+func (n *normalizer) answer(until int64) {
+	for len(n.rest.asked) > 0 {
+		req, a, ok := n.rest.next(n.eng, until)
+		if !ok {
+			return
 		}
+		if a != nil {
+			n.now = max(n.now, a.RecvNs)
+			n.eng.Snapshot(req, a.Body, nil, n.now)
+		}
+		n.collect()
 	}
 }
 

@@ -32,28 +32,25 @@ func (r *restAnswers) load(v Venue, answers []capture.Answer) {
 	}
 }
 
-// serve answers one request whose snapshot was recorded by now; false if there
-// is none. Each answer is used once.
-func (r *restAnswers) serve(e *Engine, now int64) bool {
+// next takes the oldest request off the list that has an answer recorded until
+// the given time, and the answer, or nil if nobody waits for it any more; false
+// if there is none. Each answer is used once.
+func (r *restAnswers) next(e *Engine, until int64) (req int, a *capture.Answer, ok bool) {
 	for i, req := range r.asked {
 		k := slices.IndexFunc(e.fetches, func(f fetching) bool { return f.req == req })
 		if k < 0 {
 			r.asked = slices.Delete(r.asked, i, i+1)
-			return true
+			return req, nil, true
 		}
-		for j := range r.answers {
-			a := &r.answers[j]
-			if a.RecvNs > now || !r.belongs(e, a, e.fetches[k].t) {
-				continue
+		for j, a := range r.answers {
+			if a.RecvNs <= until && r.belongs(e, &a, e.fetches[k].t) {
+				r.answers = slices.Delete(r.answers, j, j+1)
+				r.asked = slices.Delete(r.asked, i, i+1)
+				return req, &a, true
 			}
-			body, at := a.Body, max(a.RecvNs, now)
-			r.answers = slices.Delete(r.answers, j, j+1)
-			r.asked = slices.Delete(r.asked, i, i+1)
-			e.Snapshot(req, body, nil, at)
-			return true
 		}
 	}
-	return false
+	return 0, nil, false
 }
 
 // belongs reports whether an answer is of the topic's instrument: by the
