@@ -30,6 +30,12 @@ func TestMain(m *testing.M) {
 		err = produceForever(os.Getenv(dirEnv))
 	case "consume":
 		err = consumeForever(os.Getenv(dirEnv))
+	case "stress produce":
+		err = stressProduce(os.Getenv(dirEnv))
+	case "stress consume":
+		err = stressConsume(os.Getenv(dirEnv))
+	case "reclaim":
+		err = reclaimOnce(os.Getenv(dirEnv))
 	default:
 		err = fmt.Errorf("role %q", role)
 	}
@@ -45,6 +51,12 @@ type child struct {
 
 func start(t *testing.T, role, dir string) *child {
 	t.Helper()
+	return startWith(t, role, dir, func(*exec.Cmd) {})
+}
+
+// startWith lets prepare change the command before it starts.
+func startWith(t *testing.T, role, dir string, prepare func(*exec.Cmd)) *child {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +67,7 @@ func start(t *testing.T, role, dir string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
