@@ -222,6 +222,25 @@ static inline tr_client *tr_first(tr_client *c, int rc, tr_error *err) {
     return NULL;
 }
 
+/* tr_make_fds makes what an event loop waits on. */
+static inline int tr_make_fds(tr_client *c) {
+    if (c->epoll_fd >= 0) return TR_OK;
+    c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    c->own_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (c->epoll_fd < 0 || c->timer_fd < 0 || c->own_fd < 0) {
+        tr_fail_errno(&c->err, "make", "descriptors for an event loop");
+        tr_close_fd(&c->epoll_fd);
+        tr_close_fd(&c->timer_fd);
+        tr_close_fd(&c->own_fd);
+        return c->err.code;
+    }
+    tr_watch(c, c->timer_fd, EPOLLIN);
+    tr_watch(c, c->own_fd, EPOLLIN);
+    tr_watch(c, c->lease, EPOLLIN | EPOLLRDHUP);
+    return TR_OK;
+}
+
 /* tr_attach_with asks the relay for rings with some topics: one per feed that
  * serves any of them, all behind the client. NULL and *err if it refuses or does
  * not run. It may block for 10 s. */
@@ -241,14 +260,7 @@ static inline tr_client *tr_attach_with(const tr_options *opt, tr_error *err) {
         strcpy(c->name, opt->strategy);
         c->topics = strdup(opt->topics);
     }
-    if (rc == TR_OK && c->by_fd) {
-        c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-        c->own_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (c->epoll_fd < 0 || c->timer_fd < 0 || c->own_fd < 0) rc = tr_fail_errno(&c->err, "make", "descriptors for an event loop");
-        tr_watch(c, c->timer_fd, EPOLLIN);
-        tr_watch(c, c->own_fd, EPOLLIN);
-    }
+    if (rc == TR_OK && c->by_fd) rc = tr_make_fds(c);
     return tr_first(c, rc, err);
 }
 

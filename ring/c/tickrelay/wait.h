@@ -101,12 +101,13 @@ static inline void tr_disarm(tr_client *c) {
 }
 
 /* tr_fd is a descriptor for epoll, poll, libuv, asyncio: readable when an armed
- * client has something to read or to do. Needs tr_options.eventfd. The loop:
- * tr_arm; if it returned 0, wait until readable; tr_disarm; tr_poll until 0. A
- * relay that does not grant it makes the descriptor a timer of 1 ms. */
+ * client has something to read or to do. The loop: tr_arm; if it returned 0,
+ * wait until readable; tr_disarm; tr_poll until 0; again. It stays the client's.
+ * Attach with tr_options.eventfd; otherwise, with a relay that does not grant
+ * it, and for rings opened by path, it is a timer of 1 ms. */
 static inline int tr_fd(tr_client *c) {
-    if (c->epoll_fd >= 0) return c->epoll_fd;
-    return tr_fail(&c->err, TR_E_UNSUPPORTED, "no descriptor to wait on: attach with the option eventfd");
+    int rc = tr_make_fds(c);
+    return rc ? rc : c->epoll_fd;
 }
 
 /* tr_interrupt makes a tr_wait of the reading thread return 0 at once, or the
@@ -151,7 +152,7 @@ static inline void tr_sleep_futex(tr_client *c, int64_t ns) {
 
 /* tr_sleep sleeps until something happened, at most ns. */
 static inline void tr_sleep(tr_client *c, int64_t ns) {
-    if (c->epoll_fd >= 0) {
+    if (c->wake_fd >= 0) {
         struct pollfd p = {c->epoll_fd, POLLIN, 0};
         struct timespec ts = tr_timespec(ns);
         if (tr_arm(c) == 0) ppoll(&p, 1, &ts, NULL);
