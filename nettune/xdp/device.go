@@ -53,5 +53,5 @@ func (d device) occupied(name string) error {
 		}
 		_ = p.Close()
 	}
-	return fmt.Errorf("xdp: %s: %w: %s in %s mode; %s", name, ErrOccupied, what, d.mode, hint)
+	return fmt.Errorf("%w: %s in %s mode; %s", ErrOccupied, what, d.mode, hint)
 }

@@ -44,7 +44,7 @@ func findPins(t Target) (pins, error) {
 func isBPFFS(path string) (bool, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(path, &fs); err != nil {
-		return false, fmt.Errorf("xdp: %s: %w", path, err)
+		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	return fs.Type == unix.BPF_FS_MAGIC, nil
 }
@@ -57,22 +57,24 @@ func needBPFFS(path string) (mounted bool, err error) {
 		return false, err
 	}
 	if path != DefaultBPFFS {
-		return false, fmt.Errorf("xdp: %s is no bpffs; mount one: mount -t bpf bpf %s", path, path)
+		return false, fmt.Errorf("%s is no bpffs; mount one: mount -t bpf bpf %s", path, path)
 	}
-	if !inFirstMountNamespace() {
-		return false, fmt.Errorf("xdp: no bpffs at %s, and a mount in this process's own mount namespace would end with it and take the filter along; mount one on the host (with \"ip netns exec\", use \"nsenter --net=/run/netns/NAME\" instead, which keeps the host's mounts)", path)
+	if !parentSharesMounts() {
+		return false, fmt.Errorf("no bpffs at %s, and a mount in this process's own mount namespace would end with it and take the filter along; mount one on the host (with \"ip netns exec\", use \"nsenter --net=/run/netns/NAME\" instead, which keeps the host's mounts)", path)
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME)
 	if err := unix.Mount("bpf", path, "bpf", flags, "mode=0700"); err != nil {
-		return false, fmt.Errorf("xdp: mount bpffs at %s: %w", path, err)
+		return false, fmt.Errorf("mount bpffs at %s: %w", path, err)
 	}
 	return true, nil
 }
 
-func inFirstMountNamespace() bool {
+// parentSharesMounts says whether a mount made here outlives the process,
+// judged by whoever started it.
+func parentSharesMounts() bool {
 	own, err1 := os.Readlink("/proc/self/ns/mnt")
-	first, err2 := os.Readlink("/proc/1/ns/mnt")
-	return err1 == nil && err2 == nil && own == first
+	parent, err2 := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", os.Getppid()))
+	return err1 == nil && (own == parent || errors.Is(err2, os.ErrPermission)) // then mount will be refused too
 }
 
 // lock serialises changes to filters of this bpffs until unlock. The last
@@ -80,18 +82,18 @@ func inFirstMountNamespace() bool {
 func (p pins) lock() (unlock func(), err error) {
 	for range 100 {
 		if err := os.Mkdir(p.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("xdp: %w", err)
+			return nil, fmt.Errorf("%w", err)
 		}
 		d, err := os.Open(p.root)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("xdp: %w", err)
+			return nil, fmt.Errorf("%w", err)
 		}
 		if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
 			_ = d.Close()
-			return nil, fmt.Errorf("xdp: lock %s: %w", p.root, err)
+			return nil, fmt.Errorf("lock %s: %w", p.root, err)
 		}
 		held, err1 := d.Stat()
 		there, err2 := os.Stat(p.root)
@@ -100,7 +102,7 @@ func (p pins) lock() (unlock func(), err error) {
 		}
 		_ = d.Close()
 	}
-	return nil, fmt.Errorf("xdp: lock %s: it is removed again and again", p.root)
+	return nil, fmt.Errorf("lock %s: it is removed again and again", p.root)
 }
 
 // mapNames are the pinned maps.
