@@ -29,6 +29,9 @@ type head struct {
 	stream   nettune.Stream
 	bytes    []byte
 	deadline time.Time
+	client   netip.Addr // as its proxy says, if it came through one
+	trusted  bool       // the peer is a proxy that must say so
+	direct   bool       // bytes are the client's own: that was dealt with
 	done     bool
 }
 
@@ -115,7 +118,8 @@ func (a *acceptor) accept() {
 		}
 		a.stats.accepted.Add(1)
 		a.stats.pending.Add(1)
-		h := &head{stream: s, deadline: time.Now().Add(a.g.cfg.Limits.HeadTimeout)}
+		peer := s.RemoteAddr().Addr()
+		h := &head{stream: s, deadline: time.Now().Add(a.g.cfg.Limits.HeadTimeout), client: peer, trusted: a.g.cfg.trusted(peer)}
 		s.SetData(h)
 		a.heads = append(a.heads, h)
 	}
@@ -128,7 +132,10 @@ func (a *acceptor) read(h *head) {
 	if n > 0 {
 		from := max(0, len(h.bytes)-3)
 		h.bytes = append(h.bytes, a.buf[:n]...)
-		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 {
+		if !h.direct && a.proxied(h) {
+			from = 0
+		}
+		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 && h.direct && !h.done {
 			a.complete(h, from+end+4)
 			h.bytes = nil
 			return
@@ -187,6 +194,10 @@ func (a *acceptor) upgrade(h *head, end int) {
 		a.refuse(h, refusedFull, "503 Service Unavailable")
 		return
 	}
+	if !a.g.clients.enter(h.client) {
+		a.refuse(h, refusedClient, "429 Too Many Requests")
+		return
+	}
 	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins)
 	n, werr := h.stream.Write(answer)
 	a.finish(h)
@@ -202,6 +213,7 @@ func (a *acceptor) upgrade(h *head, end int) {
 		err = a.poller.Release(h.stream)
 	}
 	if err != nil {
+		a.g.clients.leave(h.client)
 		h.stream.Close()
 		return
 	}
@@ -209,5 +221,5 @@ func (a *acceptor) upgrade(h *head, end int) {
 	a.next++
 	a.g.upgraded.Add(1)
 	rest := append([]byte(nil), h.bytes[end:]...)
-	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, shard: s, format: f, in: rest}})
+	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, client: h.client, shard: s, format: f, in: rest}})
 }

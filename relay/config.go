@@ -41,6 +41,12 @@ type Config struct {
 	// that is asked (what browsers call same-origin), or be absent.
 	// "*" allows all.
 	Origins []string
+	// ProxyProtocol are the networks of the proxies that are trusted to name their
+	// clients. A connection from one of them must begin with a PROXY protocol
+	// header (version 1 or 2), and the address in it is the client's in all limits;
+	// one that comes without is refused, and so is a header from anywhere else.
+	// Empty: no proxy is trusted.
+	ProxyProtocol []netip.Prefix
 
 	Limits Limits
 }
@@ -49,6 +55,9 @@ type Config struct {
 type Limits struct {
 	// MaxConns is the number of WebSocket connections, default 16384.
 	MaxConns int
+	// MaxConnsPerAddr is the number of WebSocket connections of one client address
+	// (IPv6: of one /64), default MaxConns.
+	MaxConnsPerAddr int
 	// MaxHTTP is the number of HTTP requests served at a time, default 256.
 	MaxHTTP int
 	// MaxHead is the size of a request head in bytes, default 8192.
@@ -81,6 +90,12 @@ type Limits struct {
 	CloseTimeout time.Duration
 	// DrainTimeout bounds the end of Run, default 5 s.
 	DrainTimeout time.Duration
+	// HistoryRecords is the number of records that are kept per topic for clients
+	// that come back, default 4096 (256 KiB); between half of it and all is held
+	// once it is full. HistoryBytes bounds those of all topics, default 64 MiB:
+	// topics that appear when it is used up have no history. Negative: none.
+	HistoryRecords int
+	HistoryBytes   int
 	// MaxWindows is the number of different depth and conflate_ms pairs that are
 	// kept per topic, default 16.
 	MaxWindows int
@@ -126,6 +141,7 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	number(&l.MaxConns, 16384)
+	number(&l.MaxConnsPerAddr, l.MaxConns)
 	number(&l.MaxHTTP, 256)
 	number(&l.MaxHead, 8192)
 	number(&l.MaxMessage, 64<<10)
@@ -135,6 +151,8 @@ func (l Limits) withDefaults() Limits {
 	number(&l.QueueMessages, 1024)
 	number(&l.QueueBytes, 4<<20)
 	number(&l.MaxWindows, 16)
+	number(&l.HistoryRecords, 4096)
+	number(&l.HistoryBytes, 64<<20)
 	span(&l.HeadTimeout, 5*time.Second)
 	span(&l.SlowTimeout, 10*time.Second)
 	span(&l.PingEvery, 30*time.Second)
@@ -159,12 +177,18 @@ func (c *Config) validate() error {
 	if c.Shards < 1 || c.Shards > maxShards {
 		bad("%d shards: want 1 to %d", c.Shards, maxShards)
 	}
+	for _, p := range c.ProxyProtocol {
+		if !p.IsValid() || p.Bits() == 0 {
+			bad("proxy protocol from %s: want the proxies' networks, for instance 10.0.0.7/32; everybody else could name themselves", p)
+		}
+	}
 	l := &c.Limits
 	for _, n := range []struct {
 		name       string
 		value, min int
 	}{
-		{"max conns", l.MaxConns, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
+		{"max conns", l.MaxConns, 1}, {"max conns per addr", l.MaxConnsPerAddr, 1},
+		{"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
 		{"max message", l.MaxMessage, 125}, {"max topics", l.MaxTopics, 1}, {"requests", l.Requests, 1},
 		{"request burst", l.RequestBurst, 1}, {"queue messages", l.QueueMessages, 8},
 		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1},

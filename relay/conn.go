@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -23,6 +24,7 @@ const (
 // Idle, it holds no buffer.
 type conn struct {
 	stream nettune.Stream
+	client netip.Addr
 	shard  *shard
 	format format
 	state  connState

@@ -80,6 +80,9 @@ func (t *topic) begin(epoch int64, seq uint64) {
 			*t.book = book.Reader{}
 		}
 	}
+	if !t.live || t.epoch != epoch {
+		t.history.reset(seq)
+	}
 	t.live, t.epoch, t.seq = true, epoch, seq
 	for _, st := range t.streams {
 		st.last, st.shown, st.restart = seq, false, true
@@ -198,6 +201,8 @@ func (h *hub) topicOf(instrument uint32, c md.Channel) *topic {
 		h.byKey[instrument] = make([]*topic, md.NumChannels)
 	}
 	t := newTopic(in, c)
+	t.history = history{half: h.limits.HistoryRecords / 2, spare: &h.historySpare,
+		bytes: &h.stats.history}
 	h.byKey[instrument][c] = t
 	h.byName[t.name] = t
 	h.topics = append(h.topics, t)

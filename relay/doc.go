@@ -7,8 +7,8 @@
 // many subscribers it has; a slow subscriber is held in a bounded queue, costs the
 // others nothing, and is told what it missed.
 //
-// It does not: keep history (resume answers with a gap and a snapshot), speak TLS
-// or authenticate, influence the feeds in any way (a gateway too slow for its ring
+// It does not: keep more history than the bounded one that resume is served from,
+// speak TLS or authenticate, influence the feeds in any way (a gateway too slow for its ring
 // gets an overrun gap, as every consumer does).
 //
 //	rings ──▶ hub ──frames, once per format──▶ shard 0 ──▶ connections

@@ -26,6 +26,7 @@ func TestDocs(t *testing.T) {
 		"| conflate_ms | " + group(MaxConflate) + " |", "| " + group(l.MaxMessage) + " bytes", "| " + group(l.MaxTopics) + " each",
 		strconv.Itoa(l.Requests) + " per second, burst of " + strconv.Itoa(l.RequestBurst),
 		"| requests without an answer | " + strconv.Itoa(maxInflight) + " |", "| connections | " + group(l.MaxConns) + " |",
+		"| history | " + group(l.HistoryRecords) + " records per topic, 64 MiB", "**" + group(l.HistoryRecords) + " records per topic",
 		group(l.MaxHead) + " bytes within " + l.HeadTimeout.String()[:1] + " s", group(l.QueueMessages) + " messages or 4 MiB",
 		"| " + strconv.Itoa(l.MaxWindows) + " |", "for **10 s**", "after 30 s"}
 	for _, c := range errorCodes {
@@ -39,7 +40,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/websocket.md lacks %q", w)
 		}
 	}
-	if l.QueueBytes != 4<<20 || l.SlowTimeout.Seconds() != 10 || l.PingEvery.Seconds() != 30 {
+	if l.QueueBytes != 4<<20 || l.HistoryBytes != 64<<20 || l.SlowTimeout.Seconds() != 10 || l.PingEvery.Seconds() != 30 {
 		t.Error("defaults changed: change docs/websocket.md and this test")
 	}
 }

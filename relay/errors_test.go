@@ -93,7 +93,7 @@ func TestRequestRate(t *testing.T) {
 }
 
 func TestResume(t *testing.T) {
-	s, g := start(t, Limits{}, 4096)
+	s, g := start(t, Limits{HistoryRecords: -1}, 4096)
 	for i := range uint64(5) {
 		s.trade(btcTrades, i, 100)
 	}

@@ -49,21 +49,21 @@ func newFrame(op ws.OpCode, buf []byte) *frame {
 // section 5.2: the minimal number of bytes must be used).
 func putHeader(op ws.OpCode, buf []byte) []byte {
 	n := len(buf) - headerRoom
-	h := ws.Header{Fin: true, OpCode: op, Length: int64(n)}
-	at := headerRoom - ws.HeaderSize(h)
-	b := buf[at:]
-	b[0] = 0x80 | byte(op)
+	b := buf[headerRoom-ws.HeaderSize(ws.Header{Fin: true, OpCode: op, Length: int64(n)}):]
+	appendHeader(b[:0], op, n)
+	return b
+}
+
+// appendHeader appends the header of a frame with n bytes of payload.
+func appendHeader(dst []byte, op ws.OpCode, n int) []byte {
+	dst = append(dst, 0x80|byte(op))
 	switch {
 	case n < 126:
-		b[1] = byte(n)
+		return append(dst, byte(n))
 	case n <= 0xffff:
-		b[1] = 126
-		binary.BigEndian.PutUint16(b[2:], uint16(n))
-	default:
-		b[1] = 127
-		binary.BigEndian.PutUint64(b[2:], uint64(n))
+		return binary.BigEndian.AppendUint16(append(dst, 126), uint16(n))
 	}
-	return b
+	return binary.BigEndian.AppendUint64(append(dst, 127), uint64(n))
 }
 
 // textFrame makes a frame of a copy of payload.

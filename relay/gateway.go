@@ -18,6 +18,7 @@ type Gateway struct {
 	hubStats hubStats
 	shards   []*shard
 	accept   *acceptor
+	clients  *clients
 	http     *httpServer
 	addr     netip.AddrPort
 	started  time.Time
@@ -31,7 +32,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, started: time.Now()}
+	g := &Gateway{cfg: cfg, clients: newClients(cfg.Limits), started: time.Now()}
 	g.hub = newHub(&g.cfg, &g.hubStats)
 	for i := range cfg.Shards {
 		s, err := newShard(i, &g.cfg, g.hub)
@@ -39,6 +40,7 @@ func New(cfg Config) (*Gateway, error) {
 			g.closePollers()
 			return nil, err
 		}
+		s.places = g.clients
 		g.shards = append(g.shards, s)
 	}
 	g.hub.shards = g.shards

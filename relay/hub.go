@@ -36,6 +36,8 @@ type hub struct {
 	clients  map[*conn]*client
 	patterns map[patternKey]*patternHolders
 
+	historySpare int // records that histories may still allocate
+
 	paced   []*stream   // conflated streams with something to send
 	scratch []md.Record // of snapshots and windows
 	one     [1]md.Record
@@ -69,6 +71,8 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 		clients:  map[*conn]*client{},
 		patterns: map[patternKey]*patternHolders{},
 		text:     make([]byte, headerRoom, 4096),
+
+		historySpare: cfg.Limits.HistoryBytes / md.RecordSize,
 	}
 	start := time.Now()
 	h.mono = func() int64 { return int64(time.Since(start)) }

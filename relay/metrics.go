@@ -18,7 +18,7 @@ type collector struct {
 	requests, errors                                      *prometheus.Desc
 	records, events, hubGaps, duplicates, jumps, unknown  *prometheus.Desc
 	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
-	httpAnswers                                           *prometheus.Desc
+	httpAnswers, resumed, replayed, history               *prometheus.Desc
 }
 
 func newCollector(g *Gateway) *collector {
@@ -53,6 +53,9 @@ func newCollector(g *Gateway) *collector {
 		ringsLost:   d("hub_rings_lost_total", "Rings whose producer ended."),
 		ringErrors:  d("hub_ring_errors_total", "Rings given up for another error."),
 		encoded:     d("hub_encoded_total", "Frames encoded, by format.", "format"),
+		resumed:     d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
+		replayed:    d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
+		history:     d("history_bytes", "Memory of the topics' histories."),
 		httpAnswers: d("http_answers_total", "HTTP answers, by class of status.", "class"),
 	}
 }
@@ -128,6 +131,11 @@ func (c *collector) hub(ch chan<- prometheus.Metric) {
 	counter(ch, c.stalls, s.stalls.Load())
 	counter(ch, c.ringsLost, s.ringsLost.Load())
 	counter(ch, c.ringErrors, s.ringErrors.Load())
+	for i, name := range resumeOutcomes {
+		counter(ch, c.resumed, s.resumed[i].Load(), name)
+	}
+	counter(ch, c.replayed, s.replayed.Load())
+	gauge(ch, c.history, float64(s.history.Load()))
 	gauge(ch, c.topics, float64(s.topics.Load()))
 	gauge(ch, c.rings, float64(s.rings.Load()))
 }

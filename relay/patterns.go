@@ -81,7 +81,9 @@ func (h *hub) announce(t *topic) {
 	f := textFrame(append(t.appendPosition([]byte(`{"op":"topic","topics":{`), t.seq), "}}"...))
 	for _, c := range told {
 		h.send(c, delivery{op: deliverAnswer, frame: f})
-		h.preamble(c, []*stream{h.clients[c].streams[t]})
+		k := h.clients[c]
+		h.preamble(c, []*stream{k.streams[t]})
+		h.resumeLater(c, k, t)
 	}
 }
 

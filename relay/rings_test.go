@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -151,9 +152,32 @@ func TestOverrun(t *testing.T) {
 	}
 	close(hold)
 	seen, gaps, broken := uint64(0), 0, false
+	// The feed's loop goes on by itself while the client waits.
+	coming := make(chan *answerMsg)
+	go func() {
+		defer close(coming)
+		for {
+			_, p, err := c.read()
+			m := &answerMsg{}
+			if err != nil || json.Unmarshal(p, m) != nil {
+				return
+			}
+			coming <- m
+		}
+	}()
 	for seen < 400 || l.seq < 400 || broken {
-		s.turn()
-		m := c.next()
+		var m *answerMsg
+		for m == nil {
+			s.turn()
+			select {
+			case got, ok := <-coming:
+				if !ok {
+					t.Fatalf("nothing comes any more: %d trades, book at %d", seen, l.seq)
+				}
+				m = got
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
 		switch {
 		case m.Type == "gap" && m.Topic == btcTrades:
 			gaps++

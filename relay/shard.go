@@ -18,6 +18,7 @@ type shard struct {
 	limits Limits
 	poller nettune.Poller
 	hub    *hub
+	places *clients // the gateway's count of connections; nil in a shard without one
 	inbox  inbox[delivery]
 	staged []delivery // the hub's: what it will put into inbox next
 	stats  shardStats
@@ -136,7 +137,7 @@ func (s *shard) closeAll() {
 	}
 	for _, d := range s.inbox.take(nil) {
 		if d.op == deliverAdopt {
-			d.conn.stream.Close()
+			s.gone(d.conn)
 		}
 	}
 	s.poller.Close()
@@ -255,7 +256,7 @@ func (s *shard) leaveAll(c *conn) {
 
 func (s *shard) adopt(c *conn) {
 	if err := s.poller.Adopt(c.stream); err != nil || s.draining != 0 {
-		c.stream.Close()
+		s.gone(c)
 		s.stats.adopted.Add(1)
 		s.stats.closed[closedLost].Add(1)
 		return
@@ -273,6 +274,14 @@ func (s *shard) adopt(c *conn) {
 	}
 }
 
+// gone closes a connection's stream and gives its place back.
+func (s *shard) gone(c *conn) {
+	c.stream.Close()
+	if s.places != nil {
+		s.places.leave(c.client)
+	}
+}
+
 // drop ends a connection at once.
 func (s *shard) drop(c *conn, reason closeReason) {
 	if c.state == connClosed {
@@ -284,7 +293,7 @@ func (s *shard) drop(c *conn, reason closeReason) {
 	s.leaveAll(c)
 	c.state = connClosed
 	c.stream.SetData(nil)
-	c.stream.Close()
+	s.gone(c)
 	s.giveQueue(c)
 	last := len(s.conns) - 1
 	s.conns[c.index] = s.conns[last]

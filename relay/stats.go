@@ -32,10 +32,12 @@ const (
 	refusedOrigin                      // origin not allowed
 	refusedFull                        // MaxConns or MaxHTTP reached
 	refusedLost                        // the TCP connection broke before
+	refusedProxy                       // PROXY protocol header missing, wrong or not expected
+	refusedClient                      // MaxConnsPerAddr reached
 	numRefuseReasons
 )
 
-var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost"}
+var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client"}
 
 // shardStats are counted by one shard and read by anybody.
 type shardStats struct {
@@ -68,6 +70,9 @@ type hubStats struct {
 	ringErrors atomic.Uint64
 	encoded    [numFormats]atomic.Uint64
 	errors     errorStats
+	resumed    [numResumeOutcomes]atomic.Uint64 // topics resumed
+	replayed   atomic.Uint64                    // bytes encoded from histories
+	history    atomic.Int64                     // bytes allocated for histories
 }
 
 // acceptStats are counted by the acceptor.

@@ -60,6 +60,10 @@ type stream struct {
 	cache  [numFormats]*frame // snapshot at the present position
 }
 
+// idle reports whether nobody would see the stream's messages. The plain one is never
+// idle: the history is made of it.
+func (st *stream) idle() bool { return st.subscribers() == 0 && st.opt != options{} }
+
 // subscribers of all formats.
 func (st *stream) subscribers() int { return st.subs[formatJSON] + st.subs[formatBinary] }
 
@@ -77,7 +81,7 @@ func (st *stream) add(n int, f format, shard int) {
 func (h *hub) event(st *stream, ev []md.Record) {
 	st.cache = [numFormats]*frame{}
 	switch {
-	case st.subscribers() == 0:
+	case st.idle():
 		st.last = st.t.seq
 		st.shown, st.pending = false, st.pending[:0]
 	case st.t.book != nil && !st.t.complete():
@@ -98,7 +102,7 @@ func (h *hub) event(st *stream, ev []md.Record) {
 func (h *hub) snapshot(st *stream) {
 	st.cache = [numFormats]*frame{}
 	st.pending = st.pending[:0]
-	if st.subscribers() == 0 {
+	if st.idle() {
 		st.last, st.shown = st.t.seq, false
 		return
 	}
@@ -114,7 +118,7 @@ func (h *hub) snapshot(st *stream) {
 func (h *hub) gap(st *stream, r *md.Record) {
 	st.cache = [numFormats]*frame{}
 	st.pending, st.shown, st.restart = st.pending[:0], false, true
-	if st.subscribers() == 0 {
+	if st.idle() {
 		st.last = st.t.seq
 		return
 	}
@@ -162,7 +166,11 @@ func (h *hub) pace(st *stream) {
 
 func (h *hub) emitPaced(st *stream) {
 	switch {
-	case st.subscribers() == 0 || !st.t.complete():
+	case st.subscribers() == 0:
+		// Whoever left before its turn has missed this, should it come back.
+		st.last, st.shown, st.pending = st.t.seq, false, st.pending[:0]
+		return
+	case !st.t.complete():
 		st.pending = st.pending[:0]
 		return
 	case st.restart:
@@ -183,6 +191,13 @@ func (h *hub) emitPaced(st *stream) {
 // shards that have subscribers.
 func (h *hub) emit(st *stream, ev []md.Record) {
 	seq := ev[len(ev)-1].Seq
+	if st.opt == (options{}) {
+		st.t.history.add(ev)
+	}
+	if st.mask == 0 {
+		st.last = seq
+		return
+	}
 	d := delivery{op: deliverEvent, stream: st.id}
 	if st.subs[formatJSON] > 0 {
 		d.frames[formatJSON] = h.encodeJSON(st, st.last, ev)
@@ -204,22 +219,26 @@ func (h *hub) stage(st *stream, d delivery) {
 	}
 }
 
-// encodeJSON makes the frame in the size that it needs. An event of which JSON makes
-// several messages (trades of one match) becomes as many WebSocket frames in a row.
+// encodeJSON makes the frame in the size that it needs.
 func (h *hub) encodeJSON(st *stream, prev uint64, ev []md.Record) *frame {
-	f := &frame{prev: prev, seq: ev[len(ev)-1].Seq}
-	for from := prev; len(ev) > 0; {
+	return &frame{prev: prev, seq: ev[len(ev)-1].Seq, data: h.appendJSONFrames(nil, st.topic, prev, ev)}
+}
+
+// appendJSONFrames appends an event. One of which JSON makes several messages (trades
+// of one match) becomes as many WebSocket frames in a row.
+func (h *hub) appendJSONFrames(dst []byte, topic string, prev uint64, ev []md.Record) []byte {
+	for len(ev) > 0 {
 		n := md.MessageLen(ev)
-		h.text = md.AppendJSON(h.text[:headerRoom], st.topic, from, ev[:n])
+		h.text = md.AppendJSON(h.text[:headerRoom], topic, prev, ev[:n])
 		made := putHeader(ws.OpText, h.text)
-		if f.data == nil {
-			f.data = bytes.Clone(made)
+		if dst == nil {
+			dst = bytes.Clone(made)
 		} else {
-			f.data = append(f.data, made...)
+			dst = append(dst, made...)
 		}
-		from, ev = ev[n-1].Seq, ev[n:]
+		prev, ev = ev[n-1].Seq, ev[n:]
 	}
-	return f
+	return dst
 }
 
 func (h *hub) encodeBinary(prev uint64, ev []md.Record) *frame {

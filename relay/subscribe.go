@@ -35,17 +35,11 @@ type request struct {
 	ring     *ring.Consumer
 }
 
-// resumePoint is where a client left a topic.
-type resumePoint struct {
-	topic md.Pattern
-	epoch int64
-	seq   uint64
-}
-
 // client is what the hub knows of a connection that subscribed.
 type client struct {
 	streams  map[*topic]*stream
 	patterns map[patternKey]struct{}
+	points   map[string]resumePoint // of topics that do not exist yet
 }
 
 // patternKey is a pattern with options; all its holders are matched at once.
@@ -151,73 +145,42 @@ func (h *hub) room(r *request, k *client, topics []*topic) bool {
 // reader was told a position before, nil for a plain subscription.
 func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]resumePoint) {
 	c := r.conn
-	current := make([]*frame, len(joined))
-	for i, st := range joined {
-		// Before the positions are told: this may bring the stream up to date.
-		current[i] = h.current(st, c.format)
-	}
 	out := append([]byte(`{"op":"subscribed"`), appendID(nil, r.id)...)
 	out = append(out, `,"topics":{`...)
 	for i, st := range joined {
+		// Before its position is told: this may bring the stream up to date.
+		h.current(st, c.format)
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = st.t.appendPosition(out, st.t.seq)
+		at := st.t.seq
+		if p, ok := missed[st]; ok {
+			at = st.t.startsAt(p)
+		}
+		out = st.t.appendPosition(out, at)
 	}
 	h.answer(c, append(out, "}}"...))
 	h.preamble(c, joined)
-	for i, st := range joined {
+	for _, st := range joined {
 		if old := k.streams[st.t]; old != nil {
 			h.leave(c, old)
 		}
 		k.streams[st.t] = st
 		st.add(1, c.format, c.shard.index)
-		first := current[i]
+		delete(k.points, st.topic)
+		var first *frame
 		if p, ok := missed[st]; ok {
-			gap, same := h.since(st, p)
-			if same {
-				first = nil
-			} else {
-				h.send(c, delivery{op: deliverAnswer, frame: h.gapFrame(st, c.format, gap)})
-			}
+			first = h.catchUp(c, st, p)
+		} else {
+			first = h.current(st, c.format)
 		}
 		h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, frame: first})
 	}
 }
 
-// since judges what a reader at p has missed of a stream: nothing, or what gap says.
-// Without history that is everything up to the position.
-func (h *hub) since(st *stream, p resumePoint) (gap md.Record, same bool) {
-	t := st.t
-	gap = md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: t.venue, Instrument: t.instrument,
-		Seq: t.seq, TsRecv: h.wall(), Price: 0, Size: 0, Side: uint8(t.channel), Level: uint8(md.GapDisconnect)}
-	switch {
-	case p.epoch != t.epoch || p.seq > t.seq:
-		gap.ID, gap.Count = min(1, t.seq), md.UnknownMissing
-	case p.seq == t.seq || p.seq >= st.last && t.gap.Kind == 0:
-		return gap, true
-	default:
-		gap.ID, gap.Count = p.seq+1, missing(p.seq+1, t.seq)
-	}
-	return gap, false
-}
-
 // missing counts the numbers first … last, as far as a gap can say it.
 func missing(first, last uint64) uint32 {
 	return uint32(min(last-first+1, md.UnknownMissing-1))
-}
-
-// gapFrame encodes a gap made by the gateway for one connection.
-func (h *hub) gapFrame(st *stream, f format, gap md.Record) *frame {
-	h.one[0] = gap
-	prev := gap.ID
-	if prev > 0 {
-		prev--
-	}
-	if f == formatJSON {
-		return h.encodeJSON(st, prev, h.one[:])
-	}
-	return h.encodeBinary(prev, h.one[:])
 }
 
 // preamble gives a binary reader the instrument entries and epochs of what follows.
@@ -278,36 +241,6 @@ func (h *hub) unsubscribe(r *request) {
 		}
 	}
 	h.answer(r.conn, append(out, "]}"...))
-}
-
-// resume is subscribe for a reader that names its positions.
-func (h *hub) resume(r *request) {
-	k := h.clientOf(r.conn)
-	for _, p := range r.resume {
-		r.patterns = append(r.patterns, p.topic)
-	}
-	if !h.room(r, k, h.match(r.patterns)) {
-		return
-	}
-	var joined []*stream
-	missed := map[*stream]resumePoint{}
-	for _, p := range r.resume {
-		t := h.byName[p.topic.String()]
-		if t == nil || !t.live {
-			continue
-		}
-		st := h.streamOf(t, r.opt)
-		if st == nil {
-			h.refuse(r.conn, r.id, codeLimit, t.name+": too many pairs of depth and conflate_ms")
-			return
-		}
-		joined = append(joined, st)
-		missed[st] = p
-	}
-	for _, p := range r.patterns {
-		h.hold(r.conn, k, patternKey{p, r.opt})
-	}
-	h.join(r, k, joined, missed)
 }
 
 // list answers with every topic that exists.

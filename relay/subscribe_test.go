@@ -22,13 +22,19 @@ var startBook = []level{
 // start is a gateway on one ring with a live book, trades and bbo of one instrument.
 func start(t testing.TB, limits Limits, capacity int) (*source, *Gateway) {
 	t.Helper()
+	return startWith(t, Config{Limits: limits, Shards: 2, Options: nettune.Options{NoDelay: true, SndBuf: 64 << 10}}, capacity)
+}
+
+// startWith is start with more to say.
+func startWith(t testing.TB, cfg Config, capacity int) (*source, *Gateway) {
+	t.Helper()
 	tab := newTable(t)
 	s := newSource(t, tab, md.VenueBinance)
 	s.add(md.VenueBinance, "BTC-USDT", md.ChannelBook, md.ChannelTrades, md.ChannelBBO)
 	c := s.ring(capacity)
 	s.rebuild(btcBook, startBook...)
-	g := gateway(t, Config{Table: tab.View(), Limits: limits, Shards: 2,
-		Options: nettune.Options{NoDelay: true, SndBuf: 64 << 10}}, c)
+	cfg.Table = tab.View()
+	g := gateway(t, cfg, c)
 	awaitTopics(t, g, 3)
 	eventually(t, "book is live", func() bool {
 		code, _, _ := get(t, g, "/api/v1/book/binance/BTC-USDT")

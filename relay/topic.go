@@ -27,6 +27,7 @@ type topic struct {
 	// gap is the last gap while the state is not known; Kind 0 once it is.
 	gap md.Record
 
+	history history   // of the plain stream
 	streams []*stream // the first is the plain one: no depth, no conflation
 }
 

@@ -1,0 +1,204 @@
+package relay
+
+import (
+	"github.com/gobwas/ws"
+
+	"tickrelay/ring/md"
+)
+
+// resumePoint is where a client left a topic.
+type resumePoint struct {
+	topic md.Pattern
+	epoch int64
+	seq   uint64
+}
+
+// resumeOutcome says what a resumed topic got. The list is closed.
+type resumeOutcome uint8
+
+const (
+	resumeNothing resumeOutcome = iota // nothing was missed
+	resumeHistory                      // what was missed
+	resumeState                        // the newest state instead: depth or conflation, nothing was lost
+	resumeGap                          // a gap of known numbers
+	resumeUnknown                      // another epoch, or a number that is not reached
+	numResumeOutcomes
+)
+
+var resumeOutcomes = [numResumeOutcomes]string{"nothing", "history", "state", "gap", "unknown"}
+
+// resume is subscribe for a reader that names its positions.
+func (h *hub) resume(r *request) {
+	k := h.clientOf(r.conn)
+	for _, p := range r.resume {
+		r.patterns = append(r.patterns, p.topic)
+	}
+	if !h.room(r, k, h.match(r.patterns)) {
+		return
+	}
+	var joined []*stream
+	missed := map[*stream]resumePoint{}
+	for _, p := range r.resume {
+		t := h.byName[p.topic.String()]
+		if t == nil || !t.live {
+			continue
+		}
+		st := h.streamOf(t, r.opt)
+		if st == nil {
+			h.refuse(r.conn, r.id, codeLimit, t.name+": too many pairs of depth and conflate_ms")
+			return
+		}
+		joined = append(joined, st)
+		missed[st] = p
+	}
+	for _, p := range r.resume {
+		h.hold(r.conn, k, patternKey{p.topic, r.opt})
+		if t := h.byName[p.topic.String()]; t == nil || !t.live {
+			// Judged when the topic appears: the relay may have started just now.
+			if k.points == nil {
+				k.points = map[string]resumePoint{}
+			}
+			k.points[p.topic.String()] = p
+		}
+	}
+	h.join(r, k, joined, missed)
+}
+
+// startsAt is the number that the messages after a resumption connect to.
+func (t *topic) startsAt(p resumePoint) uint64 {
+	if p.epoch != t.epoch || p.seq > t.seq {
+		return 0
+	}
+	return p.seq
+}
+
+// catchUp brings a reader that stopped at p to the stream's position: the gap, if one
+// has to be made, goes out at once, and the frame to begin with is returned, nil if
+// there is none.
+func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
+	t := st.t
+	plain := st.opt == options{}
+	var now *frame
+	held := p.epoch == t.epoch && p.seq <= t.seq && t.history.covers(p.seq)
+	if !plain || !held {
+		now = h.current(st, c.format)
+	}
+	switch {
+	case p.epoch != t.epoch || p.seq > t.seq:
+		h.stats.resumed[resumeUnknown].Add(1)
+		h.tellGap(c, st, min(1, t.seq), t.seq, md.UnknownMissing)
+		return now
+	case held && plain:
+		return h.replay(st, c.format, p.seq)
+	case held:
+		return h.replayState(c, st, p.seq, now)
+	case p.seq < t.seq:
+		h.stats.resumed[resumeGap].Add(1)
+		h.tellGap(c, st, p.seq+1, t.seq, missing(p.seq+1, t.seq))
+		return now
+	case now != nil && t.gap.Kind == 0:
+		now = withPrev(now, c.format, p.seq)
+	}
+	h.stats.resumed[resumeNothing].Add(1)
+	return now
+}
+
+// replay is what the history holds after s as one frame of several messages.
+func (h *hub) replay(st *stream, f format, s uint64) *frame {
+	out := &frame{prev: s, seq: s}
+	st.t.history.since(s, func(prev uint64, ev []md.Record) {
+		if !holdsState(st.channel) && ev[0].Kind != md.KindGap {
+			// One event may be several messages, of which the reader has some.
+			for len(ev) > 1 && ev[0].Seq <= s {
+				ev, prev = ev[1:], ev[0].Seq
+			}
+		}
+		h.appendMessage(out, st, f, prev, ev)
+	})
+	if out.data == nil {
+		h.stats.resumed[resumeNothing].Add(1)
+		return nil
+	}
+	h.stats.resumed[resumeHistory].Add(1)
+	h.stats.replayed.Add(uint64(len(out.data)))
+	return out
+}
+
+// appendMessage appends an event to a frame of several messages.
+func (h *hub) appendMessage(out *frame, st *stream, f format, prev uint64, ev []md.Record) {
+	out.seq = ev[len(ev)-1].Seq
+	if f == formatJSON {
+		out.data = h.appendJSONFrames(out.data, st.topic, prev, ev)
+		return
+	}
+	out.data = appendHeader(out.data, ws.OpBinary, len(ev)*md.RecordSize)
+	out.data = append(out.data, md.AsBytes(ev)...)
+}
+
+// replayState serves a reader of a window or of conflated messages, of which there is
+// no history: the gaps it missed, then the newest state as for a slow client. now is
+// that state or nil.
+func (h *hub) replayState(c *conn, st *stream, s uint64, now *frame) *frame {
+	out := &frame{prev: s, seq: s}
+	stale := s < st.last
+	st.t.history.since(s, func(_ uint64, ev []md.Record) {
+		if ev[0].Kind == md.KindGap {
+			h.appendMessage(out, st, c.format, out.seq, ev)
+		}
+		stale = stale || ev[0].Kind == md.KindGap || ev[0].Flags&md.FlagSnapshot != 0
+	})
+	if !stale {
+		h.stats.resumed[resumeNothing].Add(1)
+		return nil
+	}
+	h.stats.resumed[resumeState].Add(1)
+	switch {
+	case now == nil || st.t.gap.Kind != 0: // the state follows when there is one
+		if out.data == nil {
+			return nil
+		}
+		return out
+	case out.data == nil:
+		return withPrev(now, c.format, s)
+	}
+	now = withPrev(now, c.format, out.seq)
+	out.data = append(out.data, now.data...)
+	out.seq = now.seq
+	return out
+}
+
+// tellGap sends one connection a gap of the numbers first … last.
+func (h *hub) tellGap(c *conn, st *stream, first, last uint64, count uint32) {
+	h.one[0] = md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: st.venue,
+		Instrument: st.instrument, Seq: last, TsRecv: h.wall(), ID: first, Side: uint8(st.channel),
+		Level: uint8(md.GapDisconnect), Count: count}
+	prev := max(first, 1) - 1
+	var f *frame
+	if c.format == formatJSON {
+		f = h.encodeJSON(st, prev, h.one[:])
+	} else {
+		f = h.encodeBinary(prev, h.one[:])
+	}
+	h.send(c, delivery{op: deliverAnswer, frame: f})
+}
+
+// resumeLater tells a reader what it has missed of a topic that it resumed before the
+// topic appeared.
+func (h *hub) resumeLater(c *conn, k *client, t *topic) {
+	p, ok := k.points[t.name]
+	if !ok {
+		return
+	}
+	delete(k.points, t.name)
+	st := k.streams[t]
+	switch {
+	case p.epoch != t.epoch || p.seq > t.seq:
+		h.stats.resumed[resumeUnknown].Add(1)
+		h.tellGap(c, st, min(1, t.seq), t.seq, md.UnknownMissing)
+	case p.seq < t.seq:
+		h.stats.resumed[resumeGap].Add(1)
+		h.tellGap(c, st, p.seq+1, t.seq, missing(p.seq+1, t.seq))
+	default:
+		h.stats.resumed[resumeNothing].Add(1)
+	}
+}
