@@ -82,8 +82,11 @@ func golden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; run with -update and read the diff\ngot:\n%s", file, got)
+	a, b := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || a[i] != b[i] {
+			t.Fatalf("%s differs at line %d; run with -update and read the diff\ngot  %s\nwant %s", file, i+1, a[min(i, len(a)-1)], b[min(i, len(b)-1)])
+		}
 	}
 }
 
@@ -177,6 +180,17 @@ func snapshot(t testing.TB, dir string) map[string]string {
 		data, err := os.ReadFile(path)
 		rel, _ := filepath.Rel(dir, path)
 		out[rel] = strings.Join(strings.Fields(string(data)), " ")
+		// What the kernel would print in its own form is compared by value.
+		format := Format(0)
+		switch {
+		case strings.HasSuffix(rel, "_cpus"):
+			format = Mask
+		case strings.Contains(rel, "transparent_hugepage"):
+			format = Choice
+		default:
+			return err
+		}
+		out[rel], err = format.normalize(string(data))
 		return err
 	})
 	if err != nil {
