@@ -15,8 +15,7 @@ const (
 	flagURG = 0x20
 )
 
-// packet describes a frame to build; the zero value is a frame without
-// addresses, so src is always given.
+// frameSpec describes a frame to build; src is always given.
 type frameSpec struct {
 	vlans        []uint16 // ethertypes of tags, outermost first
 	src, dst     string
@@ -93,7 +92,21 @@ func (s frameSpec) v4(b []byte, src, dst netip.Addr, l4 []byte) []byte {
 	b = append(b, src.AsSlice()...)
 	b = append(b, dst.AsSlice()...)
 	b = append(b, make([]byte, 4*s.options)...)
+	ip := b[len(b)-header:]
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
 	return append(b, l4...)
+}
+
+// checksum is the Internet checksum (RFC 1071) of an even number of bytes.
+func checksum(p []byte) uint16 {
+	var sum uint32
+	for i := 0; i < len(p); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
 }
 
 func (s frameSpec) v6(b []byte, src, dst netip.Addr, l4 []byte) []byte {
