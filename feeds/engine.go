@@ -173,14 +173,14 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 // event finds the topic that an event belongs to and hands it there.
 func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	in := e.lookup(ev.Native, ev.Class)
-	if in == nil {
+	if in == nil || in.gone {
 		e.ignore(IgnoreInstrument)
 		return
 	}
 	in.heard(rx)
 	t := in.topics[ev.Channel]
 	if t == nil {
-		if !e.wants[ev.Channel] || in.gone {
+		if !e.wants[ev.Channel] {
 			e.ignore(IgnoreChannel)
 			return
 		}

@@ -55,7 +55,7 @@ func (r *restAnswers) next(e *Engine, until int64) (req int, a *capture.Answer, 
 
 // belongs reports whether an answer is of the topic's instrument: by the
 // address if it was recorded, else by what it holds. Without an address it is
-// the only instrument's, or must meet an event that is held.
+// the only one for the only instrument, or must meet an event that is held.
 func (r *restAnswers) belongs(e *Engine, a *capture.Answer, t *topic) bool {
 	if a.URL != "" {
 		return namesInstrument(a.URL, t.inst.md.Native)
@@ -66,7 +66,7 @@ func (r *restAnswers) belongs(e *Engine, a *capture.Answer, t *topic) bool {
 			books++
 		}
 	}
-	if books == 1 {
+	if books == 1 && len(r.answers) == 1 {
 		return true
 	}
 	var d Decoded

@@ -1,0 +1,267 @@
+package feeds
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+func entry(symbol, native string) md.Instrument {
+	return md.Instrument{Venue: md.VenueBinance, Kind: md.InstrumentSpot, Symbol: symbol, Native: native, PriceExp: -2, SizeExp: -5}
+}
+
+func tradeOf(native string, id int) string {
+	return strings.Replace(tradeFrame(id, "10", "1"), "BTCUSDT", native, 1)
+}
+
+// TestEngineConfig: every problem is told at once.
+func TestEngineConfig(t *testing.T) {
+	_, err := NewEngine(EngineConfig{Venue: Binance{}, Channels: []md.Channel{md.ChannelFunding}})
+	for _, want := range []string{"no instrument table", "no publisher", "no channel funding"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	if _, err := NewEngine(EngineConfig{Pub: ring.NewPublisher(ring.PublisherConfig{})}); err == nil {
+		t.Error("no venue: accepted")
+	}
+}
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"BTC-USDT", "BTC-USDT", true}, {"BTC-USDT", "BTC-USDT-PERP", false}, {"*", "", true}, {"*", "x", true},
+		{"*-USDC", "ETH-USDC", true}, {"*-USDC", "ETH-USDC-PERP", false}, {"BTC-*", "BTC-", true}, {"BTC-*", "XBTC-", false},
+		{"*-USD*-PERP", "BTC-USDT-PERP", true}, {"*-USD*-PERP", "BTC-EUR-PERP", false}, {"a*a", "a", false}, {"a*b*c", "aXbYbZc", true}, {"", "x", false},
+	} {
+		if got := glob(c.pattern, c.s); got != c.want {
+			t.Errorf("glob(%q, %q) = %v", c.pattern, c.s, got)
+		}
+	}
+}
+
+// TestEngineCatalogue: patterns select, later listings join, what leaves is
+// ended, names mean what the newest list says.
+func TestEngineCatalogue(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) {
+		c.Instruments, c.Channels = []string{"*-USDC", "BTC-USDT"}, []md.Channel{md.ChannelTrades}
+	})
+	r.eng.Catalogue([]md.Instrument{entry("ETH-USDC", "ETHUSDC"), entry("ETH-BTC", "ETHBTC"), entry("BTC-USDT", "BTCUSDT")})
+	r.connect(0)
+	r.expectActions("selected", `"ethusdc@trade","btcusdt@trade"]`)
+	r.frame(tradeOf("ETHUSDC", 1))
+	r.frame(tradeOf("ETHBTC", 1))
+	r.expect("selected", `binance.trades.ETH-USDC`)
+	if n := r.eng.Stats().Ignored[IgnoreInstrument].Load(); n != 1 {
+		t.Errorf("%d ignored", n)
+	}
+	r.eng.Catalogue([]md.Instrument{entry("ETH-BTC", "ETHBTC"), entry("BTC-USDT", "BTCUSDT"), entry("SOL-USDC", "SOLUSDC")})
+	r.settle()
+	r.expect("delisted", `gap binance.trades.ETH-USDC "reason":"venue"`)
+	r.expectActions("one less, one more", `UNSUBSCRIBE "ethusdc@trade"]`, `"SUBSCRIBE" ["solusdc@trade"]`)
+	r.frame(tradeOf("ETHUSDC", 2))
+	r.frame(tradeOf("SOLUSDC", 2))
+	r.expect("after", `binance.trades.SOL-USDC`)
+	r.eng.Catalogue([]md.Instrument{entry("ETH-USDC", "ETHUSDC"), entry("BTC-USDT", "BTCUSDT"), entry("SOL-USDC", "SOLUSDC")})
+	r.settle()
+	r.expectActions("back", `"SUBSCRIBE" ["ethusdc@trade"]`)
+	r.frame(tradeOf("ETHUSDC", 3))
+	r.expect("back", `binance.trades.ETH-USDC "missed":1`, `"id":"3"`)
+}
+
+// TestEngineWithoutCatalogue: symbols that are spelt out go under the name that
+// the venue's rule gives, and take what the list says when it comes.
+func TestEngineWithoutCatalogue(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) {
+		c.Instruments, c.Channels = []string{"*-USDC", "BTC-USDT", "A-B-C"}, []md.Channel{md.ChannelTrades}
+	})
+	r.connect(0)
+	r.expectActions("explicit", `["btcusdt@trade"]`)
+	if in, ok := r.table.Get(0); !ok || in.PriceExp != -8 || in.Kind != md.InstrumentSpot {
+		t.Errorf("entry %+v", in)
+	}
+	r.eng.Catalogue([]md.Instrument{entry("BTC-USDT", "BTCUSDT")})
+	r.settle()
+	r.expectActions("nothing new")
+	if in, _ := r.table.Get(0); in.PriceExp != -2 || in.SizeExp != -5 {
+		t.Errorf("entry %+v", in)
+	}
+}
+
+func TestEngineOpen(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Open, c.Instruments = true, []string{""} })
+	r.connect(0)
+	r.frame(tradeOf("SOLUSDC", 2))
+	r.frame(tradeOf("NOQUOTE", 2))
+	r.expect("named by a frame", `binance.trades.SOL-USDC`)
+	if h := r.eng.Stats().Topics(); len(h) != 1 || h[0].Topic != "binance.trades.SOL-USDC" || h[0].State != TopicLive {
+		t.Errorf("topics %+v", h)
+	}
+}
+
+// TestEngineTableFull: what the table does not hold is counted and not taken.
+func TestEngineTableFull(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Open, c.Instruments = true, []string{""} })
+	r.connect(0)
+	for i := range 70 {
+		r.frame(tradeOf(fmt.Sprintf("A%dUSDT", i), 1))
+	}
+	if n, rejected := len(r.lines()), r.eng.Stats().Rejected[RejectTable].Load(); n != 64 || rejected != 6 {
+		t.Errorf("%d published, %d refused", n, rejected)
+	}
+}
+
+// TestEngineSubscriptionBound: no more than the venue allows.
+func TestEngineSubscriptionBound(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Instruments = []string{"BTC-USDT"} })
+	r.eng.spec = &Spec{Name: "binance", Venue: md.VenueBinance, SubsPerConn: 2}
+	r.connect(0)
+	r.expectActions("two of four", `["btcusdt@trade","btcusdt@depth@100ms"]`)
+}
+
+// TestEngineAcks: an error is told, counted and tried again with longer waits;
+// no answer at all means a new connection.
+func TestEngineAcks(t *testing.T) {
+	r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Channels = []md.Channel{md.ChannelTrades, md.ChannelBBO} })
+	r.connect(0)
+	r.actions()
+	r.frame(`{"code":2,"msg":"Invalid request","id":1}`)
+	r.tick(900 * time.Millisecond)
+	r.expectActions("not yet")
+	r.frame(quoteFrame(1, "1", "2"))
+	r.tick(200 * time.Millisecond)
+	r.expectActions("what brought nothing", `"SUBSCRIBE" ["btcusdt@trade"]`)
+	r.frame(`{"error":{"code":2,"msg":"Invalid request"},"id":2}`)
+	r.tick(1900 * time.Millisecond)
+	r.expectActions("longer")
+	r.tick(200 * time.Millisecond)
+	r.expectActions("again", `["btcusdt@trade"]`)
+	r.frame(`{"result":null,"id":3}`)
+	r.tick(time.Minute)
+	r.expectActions("content")
+	s := r.eng.Stats()
+	if s.VenueErrors.Load() != 2 || s.Acks.Load() != 1 || s.Reconnects.Load() != 0 {
+		t.Errorf("errors %d, acks %d", s.VenueErrors.Load(), s.Acks.Load())
+	}
+	r.disconnect(0)
+	r.connect(0)
+	r.actions()
+	r.tick(14 * time.Second)
+	r.expectActions("patience")
+	r.tick(3 * time.Second)
+	r.expectActions("deaf", `reconnect 0 did not answer`)
+	r.tick(time.Minute)
+	r.expectActions("asked once")
+}
+
+func TestEngineReconnectOnNotice(t *testing.T) {
+	r := liveBinance(t)
+	r.frame(`{"e":"serverShutdown","E":1700000000000}`)
+	r.expectActions("announced", "reconnect 0 announced")
+}
+
+// TestEngineSilence: an instrument that sent and stopped is subscribed again,
+// with patience that grows; one that is quiet by nature is left alone.
+func TestEngineSilence(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) {
+		c.Silence, c.Channels, c.Instruments = 10*time.Second, []md.Channel{md.ChannelTrades, md.ChannelBook}, []string{"BTC-USDT", "ETH-USDT"}
+	})
+	r.connect(0)
+	r.frame(okxPush("snapshot", "-1", "10", `["10","5","0","1"]`, `["11","2","0","1"]`, "0"))
+	for i := range 20 { // ETH has a trade every 4 s
+		r.frame(strings.ReplaceAll(okxTradePush(i), "BTC", "ETH"))
+		r.tick(4 * time.Second)
+		if i < 2 {
+			r.frame(okxPush("update", "10", "10", ``, ``, "0")) // a keep-alive is data
+		}
+	}
+	var gaps, others int
+	for _, l := range r.lines() {
+		if strings.Contains(l, `"gap"`) {
+			gaps++
+			if !strings.Contains(l, "okx.book.BTC-USDT") || !strings.Contains(l, "disconnect") {
+				others++
+			}
+		}
+	}
+	var resubs int
+	for _, a := range r.actions() {
+		if strings.Contains(a, `"unsubscribe"`) && strings.Contains(a, "ETH") && strings.Contains(a, "trades") {
+			others++
+		} else if strings.Contains(a, `"unsubscribe"`) && strings.Contains(a, `"trades"`) {
+			resubs++
+		}
+	}
+	if gaps != 1 || others != 0 || resubs < 1 || resubs > 3 {
+		t.Errorf("%d gaps, %d of others, %d resubscriptions", gaps, others, resubs)
+	}
+}
+
+func okxTradePush(id int) string {
+	return fmt.Sprintf(`{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"10","sz":"1","side":"buy","ts":"1700000000000"}]}`, id)
+}
+
+// TestEngineTwoLines: ids merge trades and quotes of both; a book follows one
+// line and moves to the other.
+func TestEngineTwoLines(t *testing.T) {
+	r := liveBinance(t)
+	r.connect(1)
+	r.frameOn(1, tradeFrame(8, "10", "1"))
+	r.frameOn(0, tradeFrame(8, "10", "1"))
+	r.frameOn(0, tradeFrame(9, "10", "1"))
+	r.frameOn(1, tradeFrame(9, "10", "1"))
+	r.expect("merged", `"id":"8"`, `"id":"9"`)
+	r.frameOn(1, quoteFrame(103, "10", "12"))
+	r.frameOn(0, quoteFrame(102, "10", "13"))
+	r.frameOn(0, quoteFrame(103, "10", "12"))
+	r.expect("newest", `bbo "ask":["12","2"]`)
+	r.frameOn(1, depth(101, 101, `["9.5","1"]`, ``))
+	r.expect("standby")
+	r.frameOn(0, depth(101, 101, `["9.5","1"]`, ``))
+	r.expect("owner", `"update"`)
+	r.actions()
+	r.disconnect(0)
+	r.expect("only the book depended on it", `gap binance.book "disconnect"`)
+	r.frameOn(1, depth(102, 103, `["9.5","2"]`, ``))
+	r.tick(3 * time.Second)
+	r.expectActions("snapshot", "fetch 2")
+	r.snapshot(2, restBook(102, `["10","5"]`, `["11","2"]`), nil)
+	r.expect("from the other line", `"snapshot" [["10","5"],["9.5","2"]]`)
+	r.frameOn(1, tradeFrame(10, "10", "1"))
+	r.expect("nothing is missing", `"id":"10"`)
+}
+
+// TestEngineIsDeterministic: the same calls make the same bytes.
+func TestEngineIsDeterministic(t *testing.T) {
+	run := func() []string {
+		r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Instruments = []string{"*"} })
+		var list []md.Instrument
+		for i := range 40 {
+			list = append(list, entry(fmt.Sprintf("A%d-USDT", i), fmt.Sprintf("A%dUSDT", i)))
+		}
+		r.eng.Catalogue(list)
+		r.connect(0)
+		for i := range 200 {
+			r.frame(tradeOf(fmt.Sprintf("A%dUSDT", i*7%40), i))
+			if i%50 == 49 {
+				r.disconnect(0)
+				r.connect(0)
+			}
+		}
+		r.tick(5 * time.Second)
+		return append(r.lines(), r.actions()...)
+	}
+	first := run()
+	for range 3 {
+		if again := run(); !slices.Equal(first, again) {
+			t.Fatal("another run did something else")
+		}
+	}
+}
