@@ -222,15 +222,21 @@ func (f *tuneFlags) outcome(c *cobra.Command, title string, results []tune.Resul
 	if err != nil {
 		return err
 	}
-	failed := 0
+	failed, blocked := 0, 0
 	var found error
 	for _, r := range results {
 		switch r.Status {
 		case tune.Failed:
 			failed++
+		case tune.Blocked:
+			blocked++
+			found = exitWarn
 		case tune.Ignored, tune.Adjusted, tune.Drifted, tune.Foreign:
 			found = exitWarn
 		}
+	}
+	if blocked > 0 && blocked == len(results) {
+		return errors.New("nothing was written: " + results[0].Error)
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d settings could not be read or written", failed, len(results))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"tickrelay/nettune/tune"
 	"tickrelay/nettune/tune/probe"
@@ -23,8 +24,7 @@ func confirm(c *cobra.Command, yes bool, question string) error {
 		return nil
 	}
 	if in, ok := c.InOrStdin().(*os.File); ok {
-		st, err := in.Stat()
-		if err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
 			return usageError{errors.New("nobody to ask; give --yes to change the host")}
 		}
 	}

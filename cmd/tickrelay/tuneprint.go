@@ -136,7 +136,7 @@ func printResults(w io.Writer, none string, results []tune.Result) {
 	}
 	tw.Flush()
 	var parts []string
-	for _, s := range []tune.Status{tune.Done, tune.Kept, tune.Adjusted, tune.Ignored, tune.Drifted, tune.Foreign, tune.Gone, tune.Failed} {
+	for _, s := range []tune.Status{tune.Done, tune.Kept, tune.Adjusted, tune.Ignored, tune.Drifted, tune.Foreign, tune.Gone, tune.Blocked, tune.Failed} {
 		if count[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
 		}

@@ -18,6 +18,7 @@ const (
 	Ignored  Status = "ignored"  // the write was taken and the old value is still there
 	Adjusted Status = "adjusted" // the driver or kernel made another value of it
 	Failed   Status = "failed"   // the write was refused
+	Blocked  Status = "blocked"  // no permission here; not tried
 	Gone     Status = "gone"     // the device or file is not there any more
 	Foreign  Status = "foreign"  // somebody else changed it meanwhile; left alone
 	Drifted  Status = "drifted"  // holds another value than after apply
@@ -61,7 +62,7 @@ func (c *ApplyConfig) withDefaults(h *Host) {
 // Apply writes a plan. Before the first write the old values are on disk, so
 // Revert works after a crash at any instruction. Each write is read back. A
 // setting that a former Apply changed keeps its first old value. Changes that
-// the plan calls blocked are tried all the same. The error is about the
+// the plan calls blocked are not tried. The error is about the
 // journal or the drop-in; what became of each setting is in the results.
 func Apply(ctx context.Context, h *Host, plan []Change, c ApplyConfig) ([]Result, error) {
 	c.withDefaults(h)
@@ -135,6 +136,8 @@ func prepare(h *Host, plan []Change, c ApplyConfig) (*journal, []Result, error) 
 			r.Status, r.Error = Failed, err.Error()
 		case r.Old == ch.New:
 			r.Status, r.Read = Kept, r.Old
+		case ch.Blocked != "":
+			r.Status, r.Read, r.Error = Blocked, r.Old, ch.Blocked
 		default:
 			if e := j.find(ch.Key); e != nil {
 				e.New, e.Read = ch.New, ""

@@ -180,8 +180,8 @@ func (h *Host) Set(key, value string) error {
 // writable says whether a write would be let through, as far as permissions
 // tell; drivers may still refuse.
 func (h *Host) writable(key string) bool {
-	if iface, _, _, ok := splitNIC(key); ok {
-		return !h.Live() || unix.Geteuid() == 0 && iface != ""
+	if _, _, _, ok := splitNIC(key); ok {
+		return true // it takes CAP_NET_ADMIN, which trying tells best
 	}
 	if h.root == nil {
 		return unix.Access(key, unix.W_OK) == nil
