@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,12 +41,26 @@ func benchRingCommand() *cobra.Command {
 		Short: "Round trip and throughput of a ring, beside an atomic ping-pong between two threads",
 		Args:  usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			exe, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			cfg.Peer = func(dir string) *exec.Cmd { return exec.Command(exe, "bench", "ring", "peer", dir) }
 			r, err := ringbench.Run(c.Context(), cfg)
 			return report(c, asJSON, r, err)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().DurationVar(&cfg.Duration, "duration", 2*time.Second, "time per figure")
+	c.AddCommand(&cobra.Command{
+		Use:    "peer DIR",
+		Short:  "The other process of bench ring, which starts it",
+		Hidden: true,
+		Args:   usage(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			return ringbench.Peer(c.Context(), args[0], c.InOrStdin(), c.OutOrStdout())
+		},
+	})
 	return c
 }
 

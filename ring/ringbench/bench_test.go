@@ -3,13 +3,40 @@ package ringbench
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 )
 
+const peerEnv = "TICKRELAY_RINGBENCH_PEER"
+
+// TestMain is the other process of the figures that need two.
+func TestMain(m *testing.M) {
+	dir := os.Getenv(peerEnv)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	if err := Peer(context.Background(), dir, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func peerCommand(dir string) *exec.Cmd {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), peerEnv+"="+dir)
+	return cmd
+}
+
 func TestRun(t *testing.T) {
-	rep, err := Run(context.Background(), Config{Duration: 20 * time.Millisecond})
+	rep, err := Run(context.Background(), Config{Duration: 20 * time.Millisecond, Peer: peerCommand})
 	if err != nil {
 		t.Fatal(err)
 	}
