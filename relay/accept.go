@@ -181,6 +181,7 @@ func (a *acceptor) refuse(h *head, reason refuseReason, status string) {
 	}
 	a.finish(h)
 	a.stats.refused[reason].Add(1)
+	a.g.offenders.refused(h.stream, reason)
 	if status != "" {
 		// A fresh socket takes this at once, or is not worth waiting for.
 		_, _ = h.stream.Write([]byte("HTTP/1.1 " + status + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
@@ -206,6 +207,7 @@ func (a *acceptor) upgrade(h *head, end int) {
 		a.stats.refused[refusedOrigin].Add(1)
 	case err != nil:
 		a.stats.refused[refusedUpgrade].Add(1)
+		a.g.offenders.refused(h.stream, refusedUpgrade)
 	case n < len(answer) || werr != nil:
 		err = errors.Join(werr, errors.New("answer not taken"))
 		a.stats.refused[refusedLost].Add(1)

@@ -47,6 +47,12 @@ type Config struct {
 	// one that comes without is refused, and so is a header from anywhere else.
 	// Empty: no proxy is trusted.
 	ProxyProtocol []netip.Prefix
+	// Offender is told of an address, as its packets show it, that failed
+	// handshakes or flooded Limits.Offences times within ten seconds; reason is the
+	// last one's, as in the metrics of refused and closed connections. IPv6
+	// addresses of one /64 count together. Trusted proxies are never reported. It is
+	// called from the gateway's loops and must not wait. nil: nobody asks.
+	Offender func(addr netip.Addr, reason string)
 
 	Limits Limits
 }
@@ -58,6 +64,9 @@ type Limits struct {
 	// MaxConnsPerAddr is the number of WebSocket connections of one client address
 	// (IPv6: of one /64), default MaxConns.
 	MaxConnsPerAddr int
+	// Offences are the failed handshakes and closings for cause of one address that
+	// make it an offender, default 10; see Config.Offender.
+	Offences int
 	// MaxHTTP is the number of HTTP requests served at a time, default 256.
 	MaxHTTP int
 	// MaxHead is the size of a request head in bytes, default 8192.
@@ -142,6 +151,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	number(&l.MaxConns, 16384)
 	number(&l.MaxConnsPerAddr, l.MaxConns)
+	number(&l.Offences, 10)
 	number(&l.MaxHTTP, 256)
 	number(&l.MaxHead, 8192)
 	number(&l.MaxMessage, 64<<10)
@@ -188,7 +198,7 @@ func (c *Config) validate() error {
 		value, min int
 	}{
 		{"max conns", l.MaxConns, 1}, {"max conns per addr", l.MaxConnsPerAddr, 1},
-		{"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
+		{"offences", l.Offences, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
 		{"max message", l.MaxMessage, 125}, {"max topics", l.MaxTopics, 1}, {"requests", l.Requests, 1},
 		{"request burst", l.RequestBurst, 1}, {"queue messages", l.QueueMessages, 8},
 		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1},

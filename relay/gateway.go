@@ -13,16 +13,17 @@ import (
 
 // Gateway serves WebSocket and HTTP clients from rings.
 type Gateway struct {
-	cfg      Config
-	hub      *hub
-	hubStats hubStats
-	shards   []*shard
-	accept   *acceptor
-	clients  *clients
-	http     *httpServer
-	addr     netip.AddrPort
-	started  time.Time
-	upgraded atomic.Uint64
+	cfg       Config
+	hub       *hub
+	hubStats  hubStats
+	shards    []*shard
+	accept    *acceptor
+	clients   *clients
+	offenders *offenders // nil: nobody asks
+	http      *httpServer
+	addr      netip.AddrPort
+	started   time.Time
+	upgraded  atomic.Uint64
 }
 
 // New opens the listener, so that Addr is known, and starts nothing. All problems
@@ -32,7 +33,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, clients: newClients(cfg.Limits), started: time.Now()}
+	g := &Gateway{cfg: cfg, clients: newClients(cfg.Limits), offenders: newOffenders(&cfg), started: time.Now()}
 	g.hub = newHub(&g.cfg, &g.hubStats)
 	for i := range cfg.Shards {
 		s, err := newShard(i, &g.cfg, g.hub)
@@ -40,7 +41,7 @@ func New(cfg Config) (*Gateway, error) {
 			g.closePollers()
 			return nil, err
 		}
-		s.places = g.clients
+		s.places, s.offenders = g.clients, g.offenders
 		g.shards = append(g.shards, s)
 	}
 	g.hub.shards = g.shards

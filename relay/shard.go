@@ -14,15 +14,16 @@ import (
 
 // shard is one fan-out loop: a poller and the connections on it.
 type shard struct {
-	index  int
-	limits Limits
-	poller nettune.Poller
-	hub    *hub
-	places *clients // the gateway's count of connections; nil in a shard without one
-	inbox  inbox[delivery]
-	staged []delivery // the hub's: what it will put into inbox next
-	stats  shardStats
-	mono   func() int64
+	index     int
+	limits    Limits
+	poller    nettune.Poller
+	hub       *hub
+	offenders *offenders // nil if nobody asks
+	places    *clients   // the gateway's count of connections; nil in a shard without one
+	inbox     inbox[delivery]
+	staged    []delivery // the hub's: what it will put into inbox next
+	stats     shardStats
+	mono      func() int64
 
 	now     int64 // mono ns at the start of the turn
 	conns   []*conn
@@ -289,6 +290,7 @@ func (s *shard) drop(c *conn, reason closeReason) {
 	}
 	if c.state == connOpen {
 		s.stats.closed[reason].Add(1)
+		s.offenders.closed(c.stream, reason)
 	}
 	s.leaveAll(c)
 	c.state = connClosed
@@ -320,6 +322,7 @@ func (s *shard) close(c *conn, code ws.StatusCode, text string, reason closeReas
 // closing marks that the close frame is queued as the last.
 func (s *shard) closing(c *conn, reason closeReason) {
 	s.stats.closed[reason].Add(1)
+	s.offenders.closed(c.stream, reason)
 	c.state = connClosing
 	c.deadline = s.now + int64(s.limits.CloseTimeout)
 }
