@@ -73,6 +73,5 @@ time-outs come from the gateway's ping interval, so that no living WebSocket is 
 	f.IntVar(&cfg.MaxPerClient, "max-per-client", 0, "connections of one client address, 0 for no bound")
 	f.DurationVar(&cfg.PingInterval, "ping-interval", proxyPingInterval, "the gateway's ping interval")
 	f.BoolVar(&cfg.FastOpen, "fastopen", false, "TCP Fast Open (also needs net.ipv4.tcp_fastopen=3)")
-	f.StringVar(&cfg.Path, "path", proxy.DefaultPath, "path of the WebSocket")
 	return c
 }

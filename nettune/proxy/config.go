@@ -40,8 +40,6 @@ type Config struct {
 	// FastOpen asks for TCP Fast Open (RFC 7413) towards clients, and with haproxy
 	// towards gateways.
 	FastOpen bool
-	// Path of the WebSocket, default /ws.
-	Path string
 }
 
 // Defaults of Config.
@@ -49,7 +47,7 @@ const (
 	DefaultGateway      = "127.0.0.1:8080"
 	DefaultMaxConns     = 16384
 	DefaultPingInterval = 30 * time.Second
-	DefaultPath         = "/ws"
+	DefaultPath         = "/ws" // the gateway's only one
 )
 
 const (
@@ -77,9 +75,6 @@ func (c Config) withDefaults() Config {
 	if c.PingInterval == 0 {
 		c.PingInterval = DefaultPingInterval
 	}
-	if c.Path == "" {
-		c.Path = DefaultPath
-	}
 	return c
 }
 
@@ -102,7 +97,7 @@ func (c *Config) validate() error {
 		bad("listen %q: want IP:PORT or :PORT", c.Listen)
 	}
 	for _, f := range []struct{ name, value string }{
-		{"server name", c.ServerName}, {"certificate", c.TLSCert}, {"key", c.TLSKey}, {"path", c.Path},
+		{"server name", c.ServerName}, {"certificate", c.TLSCert}, {"key", c.TLSKey},
 	} {
 		if strings.ContainsFunc(f.value, special) {
 			bad("%s %q: blanks, quotes and the characters ;{}#$\\ are not allowed", f.name, f.value)
@@ -110,9 +105,6 @@ func (c *Config) validate() error {
 	}
 	if c.TLSKey != "" && c.TLSCert == "" {
 		bad("a key without a certificate")
-	}
-	if !strings.HasPrefix(c.Path, "/") {
-		bad("path %q: want /…", c.Path)
 	}
 	if c.MaxConns < 1 || c.MaxConns > 4_000_000 {
 		bad("%d connections: want 1 to 4000000", c.MaxConns)

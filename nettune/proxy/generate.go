@@ -58,13 +58,20 @@ func (c Config) write(w io.Writer, name string) error {
 // page is what the templates see.
 type page struct {
 	Config
+	Path             string   // of the WebSocket
 	Idle, Ping, Head string   // times
-	Binds            []string // listening addresses
+	Binds            []bind   // listening addresses
 	Capacity         int      // client connections, pages included
 	Workers          int      // connections of one nginx worker
 	Files            int      // descriptors of one nginx worker
 	Servers          []server // haproxy: gateway × source
 	Split            []share  // nginx: part of the clients per source
+}
+
+// bind is a listening address. V6Only: of IPv6 alone, beside one of IPv4.
+type bind struct {
+	Addr   string
+	V6Only bool
 }
 
 // server is one way from haproxy to a gateway.
@@ -76,7 +83,7 @@ type server struct {
 type share struct{ Part, Source string }
 
 func (c Config) page() page {
-	p := page{Config: c, Idle: moment(c.Idle()), Ping: moment(c.PingInterval),
+	p := page{Config: c, Path: DefaultPath, Idle: moment(c.Idle()), Ping: moment(c.PingInterval),
 		Head: moment(min(10*time.Second, c.Idle())), Capacity: c.MaxConns + spareConns}
 	// A client takes two connections. A worker must bear them all: the kernel does
 	// not deal them out evenly.
@@ -85,9 +92,9 @@ func (c Config) page() page {
 	a, _ := c.listen()
 	switch {
 	case !a.Addr().IsValid():
-		p.Binds = []string{fmt.Sprintf("0.0.0.0:%d", a.Port()), fmt.Sprintf("[::]:%d", a.Port())}
+		p.Binds = []bind{{Addr: fmt.Sprintf("0.0.0.0:%d", a.Port())}, {Addr: fmt.Sprintf("[::]:%d", a.Port()), V6Only: true}}
 	default:
-		p.Binds = []string{a.String()}
+		p.Binds = []bind{{Addr: a.String()}}
 	}
 	for i, g := range c.Gateways {
 		first := fmt.Sprintf("gateway%d", i+1)

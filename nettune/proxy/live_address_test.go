@@ -3,7 +3,9 @@ package proxy_test
 import (
 	"bufio"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/base64"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -75,19 +77,34 @@ func answer(c net.Conn, r *bufio.Reader, h proxyproto.Header, out chan<- proxypr
 
 // TestLiveAddress: the header that arrives names the client's address and port.
 func TestLiveAddress(t *testing.T) {
+	type way struct {
+		tls bool
+		kindOf
+	}
+	var ways []way
 	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) {
+		ways = append(ways, way{false, k}, way{true, k})
+	}
+	for _, k := range ways {
+		t.Run(fmt.Sprintf("%s tls=%v", k.name, k.tls), func(t *testing.T) {
 			t.Parallel()
 			tool(t, k.name)
 			gw, named := addressed(t)
-			cfg := proxy.Config{Listen: freePort(t), MaxConns: 64, ProxyProtocol: true, Gateways: []string{gw}}
+			addr := freePort(t)
+			_, port, _ := strings.Cut(addr, ":")
+			cfg := proxy.Config{Listen: ":" + port, MaxConns: 64, ProxyProtocol: true, Gateways: []string{gw}, FastOpen: true}
+			var secure *tls.Config
+			if k.tls {
+				cfg.TLSCert = certificate(t)
+				secure = &tls.Config{InsecureSkipVerify: true} // of this test's own making
+			}
 			var conf strings.Builder
 			if err := k.write(&conf, cfg); err != nil {
 				t.Fatal(err)
 			}
-			k.run(t, cfg.Listen, conf.String())
+			k.run(t, addr, conf.String())
 			for _, from := range []string{"127.0.0.1", "127.0.0.77"} {
-				c, err := connect(cfg.Listen, netip.MustParseAddr(from))
+				c, err := connectTLS(addr, netip.MustParseAddr(from), secure)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -136,12 +137,14 @@ func runHAProxy(t *testing.T, addr, conf string) (file string) {
 	return file
 }
 
-// kinds are the proxies: how to write a configuration for each, and to run it.
-var kinds = []struct {
+// kindOf is a proxy: how to write a configuration for it, and to run it.
+type kindOf struct {
 	name  string
 	write func(io.Writer, proxy.Config) error
 	run   func(t *testing.T, addr, conf string) string
-}{
+}
+
+var kinds = []kindOf{
 	{"nginx", proxy.Nginx, runNginx},
 	{"haproxy", proxy.HAProxy, runHAProxy},
 }
@@ -237,13 +240,22 @@ type client struct {
 
 // connect opens a WebSocket through a proxy, from the given local address.
 func connect(addr string, from netip.Addr) (*client, error) {
+	return connectTLS(addr, from, nil)
+}
+
+// connectTLS is connect over TLS unless secure is nil.
+func connectTLS(addr string, from netip.Addr, secure *tls.Config) (*client, error) {
+	scheme := "ws"
+	if secure != nil {
+		scheme = "wss"
+	}
 	d := net.Dialer{Timeout: 20 * time.Second}
 	if from.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
 	}
 	c, buf, _, err := ws.Dialer{Timeout: 20 * time.Second, NetDial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "tcp", addr)
-	}}.Dial(context.Background(), "ws://"+addr+"/ws")
+	}, TLSConfig: secure}.Dial(context.Background(), scheme+"://"+addr+"/ws")
 	if err != nil {
 		return nil, err
 	}
