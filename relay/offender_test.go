@@ -85,7 +85,7 @@ func TestOffenceWindow(t *testing.T) {
 		want  bool
 	}{
 		{"192.0.2.1", 0, false}, {"192.0.2.1", 1, false}, {"192.0.2.2", 1, false}, {"192.0.2.1", 2, true},
-		{"192.0.2.1", 3, false}, // counted anew
+		{"192.0.2.1", 3, false},                                                        // counted anew
 		{"2001:db8::1", 0, false}, {"2001:db8::2", 0, false}, {"2001:db8::3", 0, true}, // one /64
 		{"192.0.2.3", 0, false}, {"192.0.2.3", 1, false}, {"192.0.2.3", offenceWindow + 2, false}, // too long ago
 		{"::ffff:192.0.2.4", 0, false}, {"192.0.2.4", 0, false}, {"192.0.2.4", 0, true},

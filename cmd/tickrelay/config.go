@@ -22,6 +22,7 @@ type fileConfig struct {
 	Allow     allowConfig  `yaml:"allow"`     // who else may attach; default nobody
 	Feeds     []feedConfig `yaml:"feeds"`
 	Rings     []ringConfig `yaml:"rings"`
+	XDP       xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 }
 
 // allowConfig names who may attach over the control socket besides the relay's
@@ -107,6 +108,7 @@ func (c *fileConfig) withDefaults() {
 			f.Channels = []string{"trades", "book", "bbo"}
 		}
 	}
+	c.XDP.withDefaults()
 	for i := range c.Rings {
 		if c.Rings[i].Capacity == 0 {
 			c.Rings[i].Capacity = defaultRingCapacity
@@ -157,6 +159,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 			d.at(fmt.Sprintf("allow.groups[%d]", i), "%v", err)
 		}
 	}
+	c.XDP.validate(d)
 	strategies := map[string]bool{}
 	for i := range c.Rings {
 		c.Rings[i].validate(d, fmt.Sprintf("rings[%d]", i), strategies)

@@ -18,6 +18,7 @@ import (
 
 	"tickrelay/feeds"
 	"tickrelay/nettune"
+	"tickrelay/nettune/xdp"
 	"tickrelay/relay"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
@@ -40,6 +41,7 @@ type relayd struct {
 	feeds  []*feedUnit
 	rings  []*ring.Segment // closed at the end
 	gw     *relay.Gateway
+	xdp    *xdp.Feeder // nil without a packet filter
 	socket string
 	// Who may attach besides this user and root.
 	group                int
@@ -184,7 +186,7 @@ func (r *relayd) addGateway() error {
 	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
 	r.gw, err = relay.New(relay.Config{
 		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
-		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg,
+		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
 	})
 	if err != nil {
 		return err
@@ -235,6 +237,9 @@ func (r *relayd) run(ctx context.Context) error {
 		part("feed "+f.Name(), f.Run)
 	}
 	part("gateway", r.gw.Run)
+	if r.xdp != nil {
+		part("xdp", r.xdp.Run)
+	}
 	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Log: r.log.With("part", "control socket")}
 	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
 	if err := r.announce(); err != nil {

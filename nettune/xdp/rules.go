@@ -114,14 +114,18 @@ func (f *Filter) Remove(l List, p netip.Prefix) (bool, error) {
 	return err == nil, explain(fmt.Sprintf("remove %s from the %s list", p, l), err)
 }
 
-// DenyFor denies one address for a while. It never shortens or weakens what
+// DenyFor denies a source for a while: an IPv4 address, or the /64 of an IPv6
+// one, since whoever has one address of it has all. It never shortens or weakens what
 // is in force for the address, by a rule of its own or of its network.
 func (f *Filter) DenyFor(a netip.Addr, d time.Duration) error {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || d <= 0 {
 		return fmt.Errorf("xdp: deny %v for %v: not an address and a time", a, d)
 	}
-	p := netip.PrefixFrom(a, a.BitLen())
+	p, err := a.Prefix(min(a.BitLen(), 64))
+	if err != nil {
+		return fmt.Errorf("xdp: deny %v: %w", a, err)
+	}
 	key, err := ruleKey(p)
 	if err != nil {
 		return err
