@@ -14,15 +14,16 @@ import (
 
 // fileConfig is the configuration file. The zero value of a key is its default.
 type fileConfig struct {
-	Relay     string       `yaml:"relay"`     // name of this relay; default "relay"
-	Listen    string       `yaml:"listen"`    // gateway's address; default 127.0.0.1:8080
-	Transport string       `yaml:"transport"` // kernel
-	Socket    string       `yaml:"socket"`    // control socket; default /run/tickrelay/<relay>.sock
-	Group     string       `yaml:"group"`     // group that may open the rings; default none
-	Allow     allowConfig  `yaml:"allow"`     // who else may attach; default nobody
-	Feeds     []feedConfig `yaml:"feeds"`
-	Rings     []ringConfig `yaml:"rings"`
-	XDP       xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
+	Relay      string       `yaml:"relay"`          // name of this relay; default "relay"
+	Listen     string       `yaml:"listen"`         // gateway's address; default 127.0.0.1:8080
+	Transport  string       `yaml:"transport"`      // kernel
+	Socket     string       `yaml:"socket"`         // control socket; default /run/tickrelay/<relay>.sock
+	Group      string       `yaml:"group"`          // group that may open the rings; default none
+	CPULatency *int         `yaml:"cpu_latency_us"` // longest wake-up of idle CPUs, held while the relay runs; default not asked
+	Allow      allowConfig  `yaml:"allow"`          // who else may attach; default nobody
+	Feeds      []feedConfig `yaml:"feeds"`
+	Rings      []ringConfig `yaml:"rings"`
+	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 }
 
 // allowConfig names who may attach over the control socket besides the relay's
@@ -125,6 +126,9 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	}
 	if c.Transport != "kernel" {
 		d.at("transport", "%q is not in this build; kernel is", c.Transport)
+	}
+	if us := c.CPULatency; us != nil && (*us < 0 || *us > maxCPULatencyUs) {
+		d.at("cpu_latency_us", "%d: 0 to %d microseconds", *us, maxCPULatencyUs)
 	}
 	if len(c.Feeds) == 0 {
 		d.at("feeds", "no feed is configured; add one with venue, instruments and channels")

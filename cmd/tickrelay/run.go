@@ -32,6 +32,7 @@ func runCommand() *cobra.Command {
 			return err
 		}
 		reclaim(log)
+		defer holdCPULatency(cfg.CPULatency, log)()
 		r, err := newRelayd(cfg, log)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,6 +127,29 @@ func TestTuneKnobsAndDump(t *testing.T) {
 	want := tuneRun(t, int(exitCritical), []string{"audit", "--root=" + root, "--profile=aws-ena"})
 	if got := tuneRun(t, int(exitCritical), []string{"audit", "--root=" + dump, "--profile=aws-ena"}); got != want {
 		t.Errorf("the dump's audit differs:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestHoldCPULatency asks for it by the configuration; without permission the
+// relay goes on with a warning.
+func TestHoldCPULatency(t *testing.T) {
+	const feeds = "feeds:\n- {venue: okx, instruments: [BTC-USDT]}\n"
+	if c, err := parseConfig("x.yaml", []byte(feeds)); err != nil || c.CPULatency != nil {
+		t.Fatalf("held without being asked: %v", err)
+	}
+	if _, err := parseConfig("x.yaml", []byte("cpu_latency_us: -1\n"+feeds)); err == nil || !strings.Contains(err.Error(), "x.yaml:1: cpu_latency_us") {
+		t.Errorf("-1: %v", err)
+	}
+	c, err := parseConfig("x.yaml", []byte("cpu_latency_us: 0\n"+feeds))
+	if err != nil || c.CPULatency == nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	release := holdCPULatency(c.CPULatency, slog.New(slog.NewTextHandler(&log, nil)))
+	defer release()
+	held := strings.Contains(log.String(), "us=0")
+	if held == strings.Contains(log.String(), "may wake slowly") {
+		t.Errorf("log: %s", &log)
 	}
 }
 

@@ -26,7 +26,7 @@ func checkWakeup(s *survey) []Finding {
 		}
 	}
 	f := Finding{Severity: Warn, Key: dmaLatency, Want: "0",
-		Fix: "let the relay hold /dev/cpu_dma_latency at 0 (tune.HoldCPULatency); measure it with: tickrelay tune prove --group wakeup"}
+		Fix: "cpu_latency_us: 0 in the relay's configuration; measure it with: tickrelay tune prove --group wakeup"}
 	switch {
 	case s.holdsLatency():
 		return nil

@@ -58,7 +58,7 @@ func (h *Host) Close() error {
 }
 
 func rel(path string) string {
-	p := strings.TrimPrefix(filepath.Clean(path), "/")
+	p := strings.TrimPrefix(path, "/") // not cleaned: ".." after a link is the root's to resolve
 	if p == "" {
 		return "."
 	}

@@ -74,6 +74,7 @@ const (
 	AtLeast             // each number at least the wanted one; larger ones stay
 	AtMost              // each number at most the wanted one; smaller ones stay
 	Bits                // the wanted bits are set; others stay
+	Widen               // two numbers: the first at most, the second at least the wanted one
 )
 
 // Persistence says whether a value outlives a reboot and what makes it.

@@ -49,7 +49,7 @@ func wantNote(k *Knob) string {
 		}
 		return "left alone; for profiles of your own"
 	}
-	rule := [...]string{"", "at least ", "at most ", "bits "}[k.Rule]
+	rule := [...]string{"", "at least ", "at most ", "bits ", "as wide as "}[k.Rule]
 	one := func(v string) string {
 		if v == "" {
 			return "–"

@@ -50,7 +50,7 @@ type limit struct{ soft, hard int64 }
 func parseLimits(data []byte) map[string]limit {
 	out := map[string]limit{}
 	for line := range lines(data) {
-		for _, name := range []string{"Max open files", "Max locked memory", "Max realtime priority", "Max nice priority"} {
+		for _, name := range []string{"Max open files", "Max locked memory", "Max realtime priority"} {
 			rest, ok := strings.CutPrefix(line, name)
 			f := strings.Fields(rest)
 			if !ok || len(f) < 2 {

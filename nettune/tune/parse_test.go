@@ -71,6 +71,8 @@ func TestAim(t *testing.T) {
 	f(Ints, AtLeast, "4096 131072 6291456", "4096 65536 16777216", "4096 131072 16777216")
 	f(Ints, AtLeast, "1 2", "1 2 3", "")
 	f(Choice, AtLeast, "a", "b", "b")
+	f(Ints, Widen, "32768 60999", "10240 65535", "10240 65535")
+	f(Ints, Widen, "1024 65000", "10240 65535", "1024 65535")
 }
 
 // TestWindow sizes buffers for paths.

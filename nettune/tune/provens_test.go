@@ -93,7 +93,7 @@ func farEnd(t *testing.T) (tap *os.File, ln net.Listener) {
 	return tap, ln
 }
 
-// insideProve has two bad settings and a useless change over a path of 10 ms:
+// insideProve has two bad settings and a useless change over a path of 6 ms:
 // the receive buffer is far too small, and the device is told to collect
 // frames, on which the path holds them back for a while, as a device does that
 // coalesces.
@@ -107,11 +107,11 @@ func insideProve(t *testing.T) {
 	defer nic.Close()
 	const frames = "nic:near/coalesce/rx-frames"
 	var mu sync.Mutex
-	path := longPath{a: near, b: far, delay: 5 * time.Millisecond, extra: func() time.Duration {
+	path := longPath{a: near, b: far, delay: 3 * time.Millisecond, extra: func() time.Duration {
 		mu.Lock()
 		defer mu.Unlock()
 		if v, err := nic.Get(frames); err == nil && v != "0" {
-			return 2 * time.Millisecond
+			return 6 * time.Millisecond
 		}
 		return 0
 	}}
@@ -135,8 +135,8 @@ func insideProve(t *testing.T) {
 	}
 	journal := filepath.Join(t.TempDir(), "journal")
 	proof, err := Prove(ctx, h, plan,
-		probe.Config{Addr: "10.97.0.2:7799", Pings: 6, Gap: -1, Burst: 256 << 10, Transfers: 1},
-		ProveConfig{Journal: journal, Rounds: 10, MinEffect: 0.1, Progress: func(s string) { t.Log(s) }})
+		probe.Config{Addr: "10.97.0.2:7799", Pings: 6, Gap: -1, Burst: 192 << 10, Transfers: 1},
+		ProveConfig{Journal: journal, Rounds: 12, MinEffect: 0.1, Progress: func(s string) { t.Log(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func tcpKnobs() []Knob {
 			Why: "as somaxconn, for half-open connections", Source: srcIP, Risk: "some memory under a SYN flood", Needs: NeedRestart},
 		{Name: "net.ipv4.tcp_syncookies", Group: GroupBacklog, Rule: AtLeast, Want: everywhere("1"), Severity: Warn,
 			Why: "a SYN flood must not lock subscribers out", Source: srcIP, Risk: "none until a flood"},
-		{Name: "net.ipv4.ip_local_port_range", Group: GroupBacklog, Format: Ints, Want: everywhere("10240 65535"), Severity: Info,
+		{Name: "net.ipv4.ip_local_port_range", Group: GroupBacklog, Format: Ints, Rule: Widen, Want: everywhere("10240 65535"), Severity: Info,
 			Why: "a proxy in front opens one local port per subscriber", Source: srcIP, Risk: "services that listen above 10240 need ip_local_reserved_ports", Needs: NeedRestart},
 		{Name: "net.ipv4.tcp_fin_timeout", Group: GroupBacklog, Rule: AtMost, Want: everywhere("30"), Severity: Info,
 			Why: "orphans of a subscriber storm leave sooner", Source: srcIP, Risk: "none known"},

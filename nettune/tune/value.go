@@ -131,6 +131,12 @@ func (k *Knob) aim(have, want string) (string, error) {
 			b = min(a, b)
 		case Bits:
 			b |= a
+		case Widen:
+			if i == 0 {
+				b = min(a, b)
+			} else {
+				b = max(a, b)
+			}
 		}
 		out[i] = strconv.FormatInt(b, 10)
 	}
