@@ -190,7 +190,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	if t.book != nil && ev.Action == ActionReplace && t.state == TopicBroken {
 		t.owner = line // a whole book is worth more than the line that lost its own
 	}
-	if !t.take(line, e.merges(t, recs)) {
+	if !t.take(line, e.merges(t, recs), rx) {
 		e.ignore(IgnoreStandby)
 		return
 	}
@@ -200,7 +200,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	case md.ChannelBBO:
 		e.quote(t, recs, rx)
 	case md.ChannelTrades, md.ChannelLiquidations:
-		e.trades(t, ev, recs, rx)
+		e.trades(t, line, ev, recs, rx)
 	default:
 		e.values(t, recs, rx)
 	}

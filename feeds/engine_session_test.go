@@ -218,6 +218,11 @@ func TestEngineTwoLines(t *testing.T) {
 	r.frameOn(0, tradeFrame(9, "10", "1"))
 	r.frameOn(1, tradeFrame(9, "10", "1"))
 	r.expect("merged", `"id":"8"`, `"id":"9"`)
+	r.frameOn(1, tradeFrame(12, "10", "1"))
+	r.frameOn(0, tradeFrame(10, "10", "1"))
+	r.frameOn(0, tradeFrame(11, "10", "1"))
+	r.frameOn(0, tradeFrame(12, "10", "1"))
+	r.expect("a line that is ahead loses nothing", `"id":"10"`, `"id":"11"`, `"id":"12"`)
 	r.frameOn(1, quoteFrame(103, "10", "12"))
 	r.frameOn(0, quoteFrame(102, "10", "13"))
 	r.frameOn(0, quoteFrame(103, "10", "12"))
@@ -234,8 +239,8 @@ func TestEngineTwoLines(t *testing.T) {
 	r.expectActions("snapshot", "fetch 2")
 	r.snapshot(2, restBook(102, `["10","5"]`, `["11","2"]`), nil)
 	r.expect("from the other line", `"snapshot" [["10","5"],["9.5","2"]]`)
-	r.frameOn(1, tradeFrame(10, "10", "1"))
-	r.expect("nothing is missing", `"id":"10"`)
+	r.frameOn(1, tradeFrame(13, "10", "1"))
+	r.expect("nothing is missing", `"id":"13"`)
 }
 
 // TestEngineIsDeterministic: the same calls make the same bytes.

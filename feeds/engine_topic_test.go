@@ -74,11 +74,14 @@ func TestEngineQuotes(t *testing.T) {
 	for range maxStaleRun {
 		r.frame(quoteFrame(5, "10.2", "11.0"))
 	}
-	r.expect("stale for long")
+	r.frame(quoteFrame(5, "10.2", "11.0"))
+	r.expect("a line that lags")
+	r.tick(time.Minute)
+	r.actions()
 	r.frame(quoteFrame(5, "10.2", "11.0"))
 	r.expect("the venue's numbers began again", `gap bbo "reason":"venue"`, `bbo "bid":["10.2","1"]`)
 	s := r.eng.Stats()
-	if s.Ignored[IgnoreStale].Load() != maxStaleRun+1 || s.Ignored[IgnoreDuplicate].Load() != 1 {
+	if s.Ignored[IgnoreStale].Load() != maxStaleRun+2 || s.Ignored[IgnoreDuplicate].Load() != 1 {
 		t.Errorf("stale %d, duplicates %d", s.Ignored[IgnoreStale].Load(), s.Ignored[IgnoreDuplicate].Load())
 	}
 }

@@ -3,6 +3,7 @@ package feeds
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"tickrelay/ring"
 	"tickrelay/ring/md"
@@ -18,31 +19,60 @@ type topic struct {
 
 	// owner is the line whose events count, -1 for none; lines has a bit for
 	// each line that brought events since it is up.
-	owner int
-	lines uint32
+	owner   int
+	ownerAt int64 // ns of the owner's last event
+	lines   uint32
 
-	staleRun int    // events in a row that were older than what was published
-	lastID   uint64 // trades: id of the last one; bbo: update id published
-	deferred bool   // trades: the line was lost, the next id tells how much
+	staleRun   int    // events in a row that were older than what was published
+	staleSince int64  // ns of the first of them
+	lastID     uint64 // trades: id of the last one; bbo: update id published
+	deferred   bool   // trades: the line was lost, the next id tells how much
 
 	last []md.Record // bbo: the pair; ticker and the like: last value by slot
 	have uint16      // bit per slot of last that holds a value
 	book *bookTopic  // channel book only
 }
 
-// maxStaleRun is how many events in a row may be older than what was published
-// before that is taken for a restart of the venue's numbers.
-const maxStaleRun = 64
+// So many events in a row, over so long, that are older than what was published
+// mean that the venue's numbers began again. A line that lags behind another
+// brings as many, but catches up.
+const (
+	maxStaleRun  = 64
+	maxStaleTime = int64(30 * time.Second)
+)
+
+// stale notes an event that is older than what was published and reports
+// whether it is to be dropped.
+func (t *topic) stale(now int64) bool {
+	if t.staleRun == 0 {
+		t.staleSince = now
+	}
+	t.staleRun++
+	return t.staleRun <= maxStaleRun || now-t.staleSince < maxStaleTime
+}
 
 // take decides whether an event of line counts for t. One line at a time owns a
 // topic, because its events chain; where ids tell repetitions, any line may be
 // first.
-func (t *topic) take(line int, merge bool) bool {
+func (t *topic) take(line int, merge bool, now int64) bool {
 	t.lines |= 1 << (line & 31)
 	if t.owner < 0 {
 		t.owner = line
 	}
-	return merge || t.owner == line
+	if t.owner == line {
+		t.ownerAt = now
+		return true
+	}
+	return merge
+}
+
+// standbyWait is how long a line that is ahead of the owner, with a hole
+// between, is not believed: the owner may be about to fill it.
+const standbyWait = int64(time.Second)
+
+// ahead reports whether trades of line leave a hole that the owner can fill.
+func (t *topic) ahead(line int, recs []md.Record, now int64) bool {
+	return line != t.owner && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && now-t.ownerAt < standbyWait
 }
 
 func (t *topic) setState(s TopicState) {
@@ -113,14 +143,18 @@ func (e *Engine) gap(t *topic, reason md.GapReason, missing uint32, now int64) {
 }
 
 // trades publishes what is new of an event of trades or liquidations.
-func (e *Engine) trades(t *topic, ev *Event, recs []md.Record, rx int64) {
+func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int64) {
 	if ev.Action == ActionReplace {
 		e.ignore(IgnoreHistory)
 		return
 	}
+	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
+	if chained && t.ahead(line, recs, rx) {
+		e.ignore(IgnoreStandby)
+		return
+	}
 	fitted := e.fitEach(t, recs)
 	good, bad := recs[:fitted], recs[fitted:]
-	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
 	if chained {
 		good = e.chainTrades(t, good, rx)
 	}
@@ -143,7 +177,7 @@ func (e *Engine) chainTrades(t *topic, recs []md.Record, rx int64) []md.Record {
 		switch {
 		case t.lastID == 0 || id == t.lastID+1:
 		case id <= t.lastID:
-			if t.staleRun++; t.staleRun <= maxStaleRun {
+			if t.stale(rx) {
 				e.publish(t, recs[from:i], rx)
 				from = i + 1
 				e.ignore(IgnoreDuplicate)

@@ -9,7 +9,7 @@ func (e *Engine) quote(t *topic, recs []md.Record, rx int64) {
 		return
 	}
 	if id := recs[0].ID; id != 0 && id < t.lastID {
-		if t.staleRun++; t.staleRun <= maxStaleRun {
+		if t.stale(rx) {
 			e.ignore(IgnoreStale)
 			return
 		}
