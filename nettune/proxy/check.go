@@ -36,7 +36,7 @@ func (o CheckOptions) withDefaults() CheckOptions {
 		o.PingInterval = DefaultPingInterval
 	}
 	if o.SlowTimeout == 0 {
-		o.SlowTimeout = 10 * time.Second
+		o.SlowTimeout = slowTimeout
 	}
 	if o.Path == "" {
 		o.Path = DefaultPath

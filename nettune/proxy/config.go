@@ -53,6 +53,8 @@ const (
 const (
 	// idleFactor pings may be lost before a tunnel's time-out cuts.
 	idleFactor = 4
+	// slowTimeout is how long the gateway by default bears a client that takes nothing.
+	slowTimeout = 10 * time.Second
 	// portsPerSource is the size of net.ipv4.ip_local_port_range, 32768 to 60999.
 	portsPerSource = 28232
 	// spareConns leaves room for pages, checks and scrapes beside WebSockets.

@@ -60,6 +60,7 @@ type page struct {
 	Config
 	Path             string   // of the WebSocket
 	Idle, Ping, Head string   // times
+	Send             string   // beyond the gateway's patience with a slow client
 	Binds            []bind   // listening addresses
 	Capacity         int      // client connections, pages included
 	Workers          int      // connections of one nginx worker
@@ -83,7 +84,7 @@ type server struct {
 type share struct{ Part, Source string }
 
 func (c Config) page() page {
-	p := page{Config: c, Path: DefaultPath, Idle: moment(c.Idle()), Ping: moment(c.PingInterval),
+	p := page{Config: c, Path: DefaultPath, Send: moment(max(c.Idle(), 3*slowTimeout)), Idle: moment(c.Idle()), Ping: moment(c.PingInterval),
 		Head: moment(min(10*time.Second, c.Idle())), Capacity: c.MaxConns + spareConns}
 	// A client takes two connections. A worker must bear them all: the kernel does
 	// not deal them out evenly.

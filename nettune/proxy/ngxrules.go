@@ -81,7 +81,7 @@ func (c *ngxCheck) times(s *scope, pass *directive) {
 		}
 		if t, ok := ngxTime(d.arg(0)); ok && t < c.o.SlowTimeout {
 			c.r.add(d.finding(Warning, d.text(), fmt.Sprintf("a connection that takes no bytes for %s is cut by nginx, before the gateway (%s) closes it with a reason",
-				show(t), show(c.o.SlowTimeout)), name+" "+c.o.enough()+";"))
+				show(t), show(c.o.SlowTimeout)), name+" "+moment(max(idleFactor*c.o.PingInterval, 3*c.o.SlowTimeout))+";"))
 		}
 	}
 }
