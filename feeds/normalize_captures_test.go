@@ -39,6 +39,9 @@ func TestNormalizeCaptures(t *testing.T) {
 		{Bitget{}, "bitget/v1_spot_mix_2022-04-07", 637, 0},
 	} {
 		t.Run(filepath.Base(c.file), func(t *testing.T) {
+			if raceEnabled && c.matches > 1000 {
+				t.Skip("100,000 frames take minutes under the race detector; the other sessions take the same way")
+			}
 			path := captureFile(t, c.file+".ndjson.gz")
 			out, sum, err := normalizeBytes(t, c.venue, path)
 			if err != nil {
