@@ -297,32 +297,53 @@ func binanceTrade(b []byte, i int, d *Decoded) int {
 	return i
 }
 
+// binanceBBOKeys are the members of bookTicker in the order of the document.
+var binanceBBOKeys = jsonscan.Names("u", "s", "b", "B", "a", "A", "E")
+
+// binanceUsualBBO reads the members of bookTicker up to the ask's size, which is
+// the last on spot, and returns the index behind it, or a negative one.
+func binanceUsualBBO(b []byte, i int, bid, ask *md.Record) (native []byte, id uint64, next int) {
+	n := binanceBBOKeys
+	id, i = jsonscan.Uint(b, n[0].Opens(b, i))
+	native, i = jsonscan.Text(b, n[1].After(b, i))
+	bid.Price, bid.PriceExp, i = jsonscan.Number(b, n[2].After(b, i))
+	bid.Size, bid.SizeExp, i = jsonscan.Number(b, n[3].After(b, i))
+	ask.Price, ask.PriceExp, i = jsonscan.Number(b, n[4].After(b, i))
+	ask.Size, ask.SizeExp, i = jsonscan.Number(b, n[5].After(b, i))
+	return native, id, i
+}
+
 func binanceBBO(b []byte, i int, d *Decoded) int {
-	bid := md.Record{Kind: md.KindBBO, Side: md.SideBid}
-	ask := md.Record{Kind: md.KindBBO, Side: md.SideAsk}
-	var native []byte
-	var id uint64
-	var seen members
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		c, at := letter(b, i)
-		if at < 0 || !seen.add(c) {
-			return jsonscan.Bad
+	const needed = 1<<6 - 1
+	from := len(d.Recs)
+	bid, ask := d.quotes()
+	var got uint
+	var k, at int
+	native, id, n := binanceUsualBBO(b, i, bid, ask)
+	if n >= 0 {
+		got = needed
+		k, at = jsonscan.Member(b, n, binanceBBOKeys, 6)
+	} else {
+		k, at = jsonscan.First(b, i, binanceBBOKeys)
+	}
+	for k != jsonscan.Closed {
+		if at < 0 {
+			return at
 		}
-		switch c {
-		case 's':
-			native, i = jsonscan.Text(b, at)
-		case 'u':
+		switch k {
+		case 0: // u
 			id, i = jsonscan.Uint(b, at)
-		case 'b':
+		case 1: // s
+			native, i = jsonscan.Text(b, at)
+		case 2: // b
 			bid.Price, bid.PriceExp, i = jsonscan.Number(b, at)
-		case 'B':
+		case 3: // B
 			bid.Size, bid.SizeExp, i = jsonscan.Number(b, at)
-		case 'a':
+		case 4: // a
 			ask.Price, ask.PriceExp, i = jsonscan.Number(b, at)
-		case 'A':
+		case 5: // A
 			ask.Size, ask.SizeExp, i = jsonscan.Number(b, at)
-		case 'E':
+		case 6: // E
 			bid.TsEvent, i = jsonscan.Time(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
@@ -330,16 +351,23 @@ func binanceBBO(b []byte, i int, d *Decoded) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if k >= 0 {
+			if got>>uint(k)&1 != 0 {
+				return jsonscan.Bad
+			}
+			got |= 1 << uint(k)
+		}
+		if at = binanceBBOKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, binanceBBOKeys, k+1)
+		}
 	}
-	if i < 0 || !seen.have("subBaA") || bid.Size < 0 || ask.Size < 0 {
+	if i = at; i < 0 || got&needed != needed || bid.Size < 0 || ask.Size < 0 {
 		return jsonscan.Bad
 	}
 	bid.ID, ask.ID, ask.TsEvent = id, id, bid.TsEvent
-	from := len(d.Recs)
-	d.Recs = append(d.Recs, bid, ask)
-	ev := d.event(md.ChannelBBO, native, nil, from)
-	ev.SeqLast = int64(id)
+	d.event(md.ChannelBBO, native, nil, from).SeqLast = int64(id)
 	return i
 }
 

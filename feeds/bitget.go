@@ -115,7 +115,7 @@ func (Bitget) Decode(frame []byte, d *Decoded) error {
 		d.Control = ControlPong
 		return nil
 	}
-	p, i, more := bitgetHead(frame)
+	p, i, more := bitgetUsual(frame, d)
 	var event, msg []byte
 	data := 0 // index of a data array that came before its arg
 	for more {
@@ -168,18 +168,26 @@ func (Bitget) Decode(frame []byte, d *Decoded) error {
 	return nil
 }
 
-// bitgetHead reads how nearly every push begins, or only the opening brace.
-func bitgetHead(b []byte) (p bitgetPush, next int, more bool) {
+// bitgetUsual reads how nearly every push begins, and its data where it comes
+// next; of any other frame only the opening brace.
+func bitgetUsual(b []byte, d *Decoded) (p bitgetPush, next int, more bool) {
 	var i int
 	p.action, i = jsonscan.Text(b, jsonscan.Literal(b, 0, `{"action":`))
 	p.class, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"arg":{"instType":`))
 	p.channel, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"channel":`))
 	p.native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
-	if i = jsonscan.Literal(b, i, `},`); i >= 0 {
-		return p, jsonscan.Space(b, i), true
+	if i = jsonscan.Literal(b, i, `},`); i < 0 {
+		next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
+		return bitgetPush{}, next, more
 	}
-	next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
-	return bitgetPush{}, next, more
+	if at := jsonscan.Literal(b, i, `"data":`); at >= 0 {
+		if i = bitgetData(b, at, d, &p); i < 0 {
+			return p, i, false
+		}
+		next, more = jsonscan.Next(b, i, '{')
+		return p, next, more
+	}
+	return p, jsonscan.Space(b, i), true
 }
 
 // bitgetFinish sets what may come behind the data: the action, and the time of
@@ -316,24 +324,22 @@ func bitgetBook(b []byte, i int, d *Decoded, p *bitgetPush) int {
 var bitgetBBOKeys = jsonscan.Names("asks", "bids", "checksum", "seq", "ts", "a", "b", "pseq")
 
 func bitgetBBO(b []byte, i int, d *Decoded, p *bitgetPush) int {
-	var bid, ask md.Record
+	from := len(d.Recs)
+	bid, ask := d.quotes()
 	var ts int64
 	var seq uint64
 	var got uint
-	want := 0
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, bitgetBBOKeys, want)
+	k, at := jsonscan.First(b, i, bitgetBBOKeys)
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return at
 		}
-		want = k + 1
 		switch k {
 		case 0, 5: // asks
-			ask, i = top(b, at, md.SideAsk, false)
+			i = top(b, at, ask, false)
 			got |= 1
 		case 1, 6: // bids
-			bid, i = top(b, at, md.SideBid, false)
+			i = top(b, at, bid, false)
 			got |= 2
 		case 3: // seq
 			seq, i = jsonscan.Uint(b, at)
@@ -345,12 +351,18 @@ func bitgetBBO(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if at = bitgetBBOKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, bitgetBBOKeys, k+1)
+		}
 	}
+	i = at
 	if i < 0 || got != 3 {
 		return jsonscan.Bad
 	}
-	d.bbo(p.native, p.class, bid, ask, ts, seq)
+	bid.TsEvent, bid.ID, ask.TsEvent, ask.ID = ts, seq, ts, seq
+	d.event(md.ChannelBBO, p.native, p.class, from).SeqLast = int64(seq)
 	return i
 }
 

@@ -37,18 +37,16 @@ const (
 // bitgetTicker decodes a ticker of any API version: one ticker event and, on
 // futures, one of funding and one of open interest.
 func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
-	from, want := len(d.Recs), 0
+	from := len(d.Recs)
 	fund := md.Record{Kind: md.KindFunding, Level: 1}
 	open := md.Record{Kind: md.KindOpenInterest, Price: md.Absent}
 	var hasFund, hasOpen bool
 	var ts, next int64
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, bitgetTickerKeys, want)
+	k, at := jsonscan.First(b, i, bitgetTickerKeys)
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return at
 		}
-		want = k + 1
 		what := uint8(bitgetOther)
 		if uint(k) < uint(len(bitgetTickerStats)) {
 			what = bitgetTickerStats[k]
@@ -70,8 +68,13 @@ func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if at = bitgetTickerKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, bitgetTickerKeys, k+1)
+		}
 	}
+	i = at
 	if i < 0 || hasOpen && open.Size < 0 {
 		return jsonscan.Bad
 	}

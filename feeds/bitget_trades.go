@@ -41,20 +41,36 @@ func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
 // document, then those of v3.
 var bitgetTradeKeys = jsonscan.Names("ts", "price", "size", "side", "tradeId", "i", "p", "v", "S", "T")
 
+// bitgetUsualTrade reads the members that nearly every trade begins with into r
+// and returns the index behind the last of them, or a negative one.
+func bitgetUsualTrade(b []byte, i int, r *md.Record) int {
+	n := bitgetTradeKeys
+	r.TsEvent, i = jsonscan.Time(b, n[0].Opens(b, i))
+	r.Price, r.PriceExp, i = jsonscan.Number(b, n[1].After(b, i))
+	r.Size, r.SizeExp, i = jsonscan.Number(b, n[2].After(b, i))
+	r.Side, i = aggressor(b, n[3].After(b, i))
+	r.ID, i = jsonscan.Uint(b, n[4].After(b, i))
+	return i
+}
+
 // bitgetTrade decodes a trade of v2 {"ts","price","size","side","tradeId"} or
 // v3 {"i","p","v","S","T"}.
 func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	r := d.slot(md.KindTrade)
 	r.Count = 1
 	var got uint
-	want := 0
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, bitgetTradeKeys, want)
+	var k, at int
+	if n := bitgetUsualTrade(b, i, r); n >= 0 {
+		got = 7
+		k, at = jsonscan.Member(b, n, bitgetTradeKeys, 5)
+	} else {
+		*r = md.Record{Kind: md.KindTrade, Count: 1}
+		k, at = jsonscan.First(b, i, bitgetTradeKeys)
+	}
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return nil, at
 		}
-		want = k + 1
 		switch k {
 		case 0, 9: // ts
 			r.TsEvent, i = jsonscan.Time(b, at)
@@ -75,8 +91,13 @@ func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 		if i < 0 {
 			return nil, i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if at = bitgetTradeKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, bitgetTradeKeys, k+1)
+		}
 	}
+	i = at
 	if i < 0 || got != 7 || r.Size < 0 {
 		return nil, jsonscan.Bad
 	}

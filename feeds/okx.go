@@ -99,7 +99,7 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 	}
 	var action, event, code, msg []byte
 	data := 0 // index of a data array that came before its arg
-	channel, native, i, more := okxHead(frame)
+	channel, native, i, more := okxUsual(frame, d)
 	for more {
 		var key []byte
 		if key, i = jsonscan.Key(frame, i); i < 0 {
@@ -154,15 +154,23 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 	return nil
 }
 
-// okxHead reads how nearly every push begins, or only the opening brace.
-func okxHead(b []byte) (channel, native []byte, next int, more bool) {
+// okxUsual reads how nearly every push begins, and its data where it comes next;
+// of any other frame only the opening brace.
+func okxUsual(b []byte, d *Decoded) (channel, native []byte, next int, more bool) {
 	channel, i := jsonscan.Text(b, jsonscan.Literal(b, 0, `{"arg":{"channel":`))
 	native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
-	if i = jsonscan.Literal(b, i, `},`); i >= 0 {
-		return channel, native, jsonscan.Space(b, i), true
+	if i = jsonscan.Literal(b, i, `},`); i < 0 {
+		next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
+		return nil, nil, next, more
 	}
-	next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
-	return nil, nil, next, more
+	if at := jsonscan.Literal(b, i, `"data":`); at >= 0 {
+		if i = okxData(b, at, d, channel, native); i < 0 {
+			return channel, native, i, false
+		}
+		next, more = jsonscan.Next(b, i, '{')
+		return channel, native, next, more
+	}
+	return channel, native, jsonscan.Space(b, i), true
 }
 
 func okxControl(d *Decoded, event, code, msg []byte) {
@@ -287,24 +295,22 @@ func okxBook(b []byte, i int, d *Decoded, native []byte) int {
 var okxBBOKeys = jsonscan.Names("asks", "bids", "ts", "checksum", "seqId")
 
 func okxBBO(b []byte, i int, d *Decoded, native []byte) int {
-	var bid, ask md.Record
+	from := len(d.Recs)
+	bid, ask := d.quotes()
 	var ts int64
 	var seq uint64
 	var got uint
-	want := 0
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, okxBBOKeys, want)
+	k, at := jsonscan.First(b, i, okxBBOKeys)
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return at
 		}
-		want = k + 1
 		switch k {
 		case 0: // asks
-			ask, i = top(b, at, md.SideAsk, true)
+			i = top(b, at, ask, true)
 			got |= 1
 		case 1: // bids
-			bid, i = top(b, at, md.SideBid, true)
+			i = top(b, at, bid, true)
 			got |= 2
 		case 2: // ts
 			ts, i = jsonscan.Time(b, at)
@@ -316,12 +322,18 @@ func okxBBO(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if at = okxBBOKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, okxBBOKeys, k+1)
+		}
 	}
+	i = at
 	if i < 0 || got != 3 {
 		return jsonscan.Bad
 	}
-	d.bbo(native, nil, bid, ask, ts, seq)
+	bid.TsEvent, bid.ID, ask.TsEvent, ask.ID = ts, seq, ts, seq
+	d.event(md.ChannelBBO, native, nil, from).SeqLast = int64(seq)
 	return i
 }
 
@@ -352,18 +364,36 @@ func okxTrades(b []byte, i int, d *Decoded, native []byte) int {
 // okxTradeKeys are the members of a trade in the order of the document.
 var okxTradeKeys = jsonscan.Names("instId", "tradeId", "px", "sz", "side", "ts", "count", "source", "seqId")
 
+// okxUsualTrade reads the members that nearly every trade begins with into r and
+// returns the index behind the last of them, or a negative one.
+func okxUsualTrade(b []byte, i int, r *md.Record) int {
+	n := okxTradeKeys
+	i = jsonscan.Skip(b, n[0].Opens(b, i))
+	r.ID, i = jsonscan.Uint(b, n[1].After(b, i))
+	r.Price, r.PriceExp, i = jsonscan.Number(b, n[2].After(b, i))
+	r.Size, r.SizeExp, i = jsonscan.Number(b, n[3].After(b, i))
+	r.Side, i = aggressor(b, n[4].After(b, i))
+	r.TsEvent, i = jsonscan.Time(b, n[5].After(b, i))
+	return i
+}
+
 func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
+	const needed = 1<<2 | 1<<3 | 1<<5
 	r := d.slot(md.KindTrade)
 	r.Count = 1
 	var got uint
-	want := 0
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, okxTradeKeys, want)
+	var k, at int
+	if n := okxUsualTrade(b, i, r); n >= 0 {
+		got = needed
+		k, at = jsonscan.Member(b, n, okxTradeKeys, 6)
+	} else {
+		*r = md.Record{Kind: md.KindTrade, Count: 1}
+		k, at = jsonscan.First(b, i, okxTradeKeys)
+	}
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return nil, at
 		}
-		want = k + 1
 		switch k {
 		case 1: // tradeId
 			r.ID, text, i = jsonscan.ID(b, at)
@@ -386,9 +416,13 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 			return nil, i
 		}
 		got |= 1 << (uint(k) & 63)
-		i, more = jsonscan.Next(b, i, '{')
+		if at = okxTradeKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, okxTradeKeys, k+1)
+		}
 	}
-	const needed = 1<<2 | 1<<3 | 1<<5
+	i = at
 	if i < 0 || got&needed != needed || r.Size < 0 {
 		return nil, jsonscan.Bad
 	}

@@ -31,14 +31,12 @@ const (
 func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 	from := len(d.Recs)
 	var ts int64
-	spot, turnover, want := false, 0, 0
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		k, at := jsonscan.Field(b, i, okxTickerKeys, want)
+	spot, turnover := false, 0
+	k, at := jsonscan.First(b, i, okxTickerKeys)
+	for k != jsonscan.Closed {
 		if at < 0 {
 			return at
 		}
-		want = k + 1
 		what := uint8(okxOther)
 		if uint(k) < uint(len(okxTickerStats)) {
 			what = okxTickerStats[k]
@@ -60,8 +58,13 @@ func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
+		if at = okxTickerKeys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, okxTickerKeys, k+1)
+		}
 	}
+	i = at
 	if i < 0 || ts == 0 {
 		return jsonscan.Bad
 	}

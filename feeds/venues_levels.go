@@ -39,10 +39,15 @@ func (d *Decoded) slot(kind md.Kind) *md.Record {
 
 // event appends an event that owns the records from index from on.
 func (d *Decoded) event(ch md.Channel, native, class []byte, from int) *Event {
-	d.Events = append(d.Events, Event{
-		Channel: ch, Native: native, Class: class, From: from, To: len(d.Recs),
-	})
-	return &d.Events[len(d.Events)-1]
+	n := len(d.Events)
+	if n == cap(d.Events) {
+		d.Events = append(d.Events, Event{})
+	}
+	d.Events = d.Events[:n+1]
+	ev := &d.Events[n]
+	*ev = Event{}
+	ev.Channel, ev.Native, ev.Class, ev.From, ev.To = ch, native, class, from, len(d.Recs)
+	return ev
 }
 
 // stamp sets time and update id of the records from index from on, for frames
@@ -122,46 +127,63 @@ func levelRest(b []byte, i int, orders bool) (count uint32, next int) {
 	return count, i
 }
 
+// quotes appends an empty bbo record of each side, to be filled in place.
+func (d *Decoded) quotes() (bid, ask *md.Record) {
+	n := len(d.Recs)
+	if n+2 > cap(d.Recs) {
+		d.Recs = append(d.Recs, md.Record{}, md.Record{})
+	}
+	d.Recs = d.Recs[:n+2]
+	bid, ask = &d.Recs[n], &d.Recs[n+1]
+	*bid, *ask = md.Record{}, md.Record{}
+	bid.Kind, bid.Side = md.KindBBO, md.SideBid
+	ask.Kind, ask.Side = md.KindBBO, md.SideAsk
+	return bid, ask
+}
+
 // top reads the best level of a side, given as an array of levels, into a bbo
 // record; an empty array is an empty side.
-func top(b []byte, i int, side uint8, orders bool) (r md.Record, next int) {
-	r = md.Record{Kind: md.KindBBO, Side: side, Price: md.Absent}
+func top(b []byte, i int, r *md.Record, orders bool) int {
 	i, more := jsonscan.Open(b, i, '[')
-	for first := true; more; first = false {
-		if !first {
-			i = jsonscan.Skip(b, i)
-		} else {
-			if r.Price, r.Size, r.PriceExp, r.SizeExp, i = jsonscan.Pair(b, i); i < 0 {
-				return r, i
-			}
-			if uint(i) < uint(len(b)) && b[i] == ']' {
-				i++
-			} else {
-				r.Count, i = levelRest(b, i, orders)
-			}
-		}
-		if i < 0 || r.Size < 0 {
-			return r, jsonscan.Bad
-		}
-		i, more = jsonscan.Next(b, i, '[')
+	if !more {
+		r.Price, r.Size, r.Count = md.Absent, 0, 0
+		return i
 	}
-	return r, i
+	r.Count = 0
+	if r.Price, r.Size, r.PriceExp, r.SizeExp, i = jsonscan.Pair(b, i); i < 0 {
+		return i
+	}
+	if uint(i) < uint(len(b)) && b[i] == ']' {
+		i++
+	} else if r.Count, i = levelRest(b, i, orders); i < 0 {
+		return i
+	}
+	if r.Size < 0 {
+		return jsonscan.Bad
+	}
+	if uint(i) < uint(len(b)) && b[i] == ']' {
+		return i + 1
+	}
+	for i, more = jsonscan.Next(b, i, '['); more; i, more = jsonscan.Next(b, i, '[') {
+		if i = jsonscan.Skip(b, i); i < 0 {
+			return i
+		}
+	}
+	return i
 }
 
 // stat reads the value at i into a ticker record unless the venue has none. A
 // number that no int64 holds (Bitget's index prices have up to 21 digits) costs
 // this statistic alone and is counted.
 func (d *Decoded) stat(b []byte, i int, stat uint8) int {
-	if jsonscan.IsNull(b, i) {
-		return jsonscan.Skip(b, i)
-	}
 	v, e, n := jsonscan.Number(b, i)
-	if n == jsonscan.Range {
-		d.Refused++
+	if n < 0 {
+		if n == jsonscan.Range {
+			d.Refused++
+		} else if !jsonscan.IsNull(b, i) {
+			return n
+		}
 		return jsonscan.Skip(b, i)
-	}
-	if i = n; i < 0 {
-		return i
 	}
 	r := d.slot(md.KindTicker)
 	r.Level = stat
@@ -173,7 +195,7 @@ func (d *Decoded) stat(b []byte, i int, stat uint8) int {
 	} else {
 		r.Price, r.PriceExp, r.Size = v, e, md.Absent
 	}
-	return i
+	return n
 }
 
 // number reads the decimal at i; ok is false where the venue has none.
@@ -195,6 +217,14 @@ func instant(b []byte, i int) (ns int64, next int) {
 
 // aggressor reads a side given as the string "buy" or "sell" in any case.
 func aggressor(b []byte, i int) (side uint8, next int) {
+	if i >= 0 && len(b)-i >= 6 {
+		if string(b[i:i+5]) == `"buy"` {
+			return md.SideBuy, i + 5
+		}
+		if string(b[i:i+6]) == `"sell"` {
+			return md.SideSell, i + 6
+		}
+	}
 	t, i := jsonscan.Text(b, i)
 	switch {
 	case i < 0:
@@ -204,13 +234,4 @@ func aggressor(b []byte, i int) (side uint8, next int) {
 		return md.SideSell, i
 	}
 	return md.SideUnknown, i
-}
-
-// bbo appends the pair of best levels as one event.
-func (d *Decoded) bbo(native, class []byte, bid, ask md.Record, ts int64, id uint64) {
-	bid.TsEvent, bid.ID = ts, id
-	ask.TsEvent, ask.ID = ts, id
-	from := len(d.Recs)
-	d.Recs = append(d.Recs, bid, ask)
-	d.event(md.ChannelBBO, native, class, from).SeqLast = int64(id)
 }

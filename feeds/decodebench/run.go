@@ -74,16 +74,20 @@ type frameSet struct {
 // contender reads one frame and leaves its records in dst.
 type contender func(frame []byte, dst []md.Record) ([]md.Record, error)
 
-// measure times ours, encoding/json and fastjson on one set.
-func measure(v feeds.Venue, s frameSet, c Config) ([]ringbench.Row, error) {
+// decoder is the venue's own.
+func decoder(v feeds.Venue) contender {
 	var d feeds.Decoded
-	ours := func(frame []byte, dst []md.Record) ([]md.Record, error) {
+	return func(frame []byte, dst []md.Record) ([]md.Record, error) {
 		d.Recs = dst
 		d.Reset()
 		err := v.Decode(frame, &d)
 		return d.Recs, err
 	}
-	contenders := [3]contender{ours, newStd(s.venue, s.channel), newFast(s.venue, s.channel)}
+}
+
+// measure times ours, encoding/json and fastjson on one set.
+func measure(v feeds.Venue, s frameSet, c Config) ([]ringbench.Row, error) {
+	contenders := [3]contender{decoder(v), newStd(s.venue, s.channel), newFast(s.venue, s.channel)}
 	bytes, recs, err := compare(s, contenders)
 	if err != nil {
 		return nil, err

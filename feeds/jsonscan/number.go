@@ -1,9 +1,9 @@
 package jsonscan
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
+	"unsafe"
 )
 
 const zeros = lows * '0'
@@ -26,40 +26,76 @@ func eight(t uint64) uint64 {
 		(t>>16&0x000000FF000000FF)*0x0000271000000001) >> 32
 }
 
-// head converts the first n (0 to 8) of eight digit values.
-func head(t uint64, n int) uint64 { return eight(t << (64 - 8*uint(n))) }
-
 // Number reads the decimal at i, a JSON number or a string that holds nothing
 // else, as mant × 10^exp. Without e-notation exp is minus the number of
 // decimals in the text; digits that no int64 holds are Range, unless zeros at
 // the end are all that is too much, which then are left out.
 func Number(b []byte, i int) (mant int64, exp int8, next int) {
+	room := len(b) - i // no load below is at an index of room or beyond
+	if i < 0 || room < 1+8+1 || b[i] != '"' {
+		return numberSlow(b, i)
+	}
+	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
+	t := load64(q, 1) ^ zeros
+	x := nonDigits(t)
+	n := bits.TrailingZeros64(x) >> 3
+	at := 1 + n
+	if c := load8(q, at); c == '.' {
+		if x &= x - 1; x != 0 && n != 0 {
+			// The whole text is in the word: close the gap of the point.
+			k := bits.TrailingZeros64(x) >> 3
+			whole := uint64(1)<<((8*n)&63) - 1
+			t = t&whole | t>>8&^whole
+			if load8(q, 1+k) == '"' && k > n+1 {
+				return int64(eight(t << ((72 - 8*k) & 63))), int8(n + 1 - k), i + k + 2
+			}
+			return numberSlow(b, i)
+		}
+	} else if c == '"' && n != 0 {
+		return int64(eight(t << ((64 - 8*n) & 63))), 0, i + at + 1
+	}
+	if n == 0 {
+		return numberSlow(b, i)
+	}
+	m := eight(t << ((64 - 8*n) & 63))
+	if n == 8 {
+		if room < 9+8+1 {
+			return numberSlow(b, i)
+		}
+		t = load64(q, 9) ^ zeros
+		n = bits.TrailingZeros64(nonDigits(t)) >> 3
+		if n == 8 {
+			return numberSlow(b, i)
+		}
+		m, at = m*tens[n&15]+eight(t<<uint(64-8*n)), 9+n
+	}
+	if load8(q, at) == '.' {
+		if room < at+1+8+1 {
+			return numberSlow(b, i)
+		}
+		t = load64(q, at+1) ^ zeros
+		n = bits.TrailingZeros64(nonDigits(t)) >> 3
+		if n == 0 || at+n > 19 { // eighteen digits fit whatever they are
+			return numberSlow(b, i)
+		}
+		m = m*tens[n&15] + eight(t<<((64-8*n)&63))
+		exp, at = int8(-n), at+1+n
+	}
+	if load8(q, at) != '"' {
+		return numberSlow(b, i)
+	}
+	return int64(m), exp, i + at + 1
+}
+
+// numberSlow is Number for any text.
+func numberSlow(b []byte, i int) (mant int64, exp int8, next int) {
 	if uint(i) >= uint(len(b)) {
 		return 0, 0, Bad
 	}
 	if b[i] != '"' {
 		return number(b, i, true)
 	}
-	i++
-	// Fast path: up to eight digits, a point, up to eight digits, a quote.
-	if j := i + 8; j <= len(b) {
-		t := binary.LittleEndian.Uint64(b[i:j]) ^ zeros
-		n := bits.TrailingZeros64(nonDigits(t)) >> 3
-		j = i + n
-		if n != 0 && j < len(b) {
-			if b[j] == '"' {
-				return int64(head(t, n)), 0, j + 1
-			}
-			if k := j + 9; b[j] == '.' && k < len(b) {
-				f := binary.LittleEndian.Uint64(b[j+1:k]) ^ zeros
-				m := bits.TrailingZeros64(nonDigits(f)) >> 3
-				if j += m + 1; m != 0 && b[j] == '"' {
-					return int64(head(t, n)*tens[m&15] + head(f, m)), int8(-m), j + 1
-				}
-			}
-		}
-	}
-	mant, exp, next = number(b, i, false)
+	mant, exp, next = number(b, i+1, false)
 	if next >= 0 {
 		if next >= len(b) || b[next] != '"' {
 			return 0, 0, Bad
@@ -162,8 +198,55 @@ func exponent(b []byte, i int) (e, next int) {
 	return e, i
 }
 
+// uintRoom is how many bytes the fast path of Uint may look at: quotes and
+// three words.
+const uintRoom = 1 + 24 + 1
+
 // Uint reads the integer at i, bare or as a string.
 func Uint(b []byte, i int) (v uint64, next int) {
+	if i < 0 || len(b)-i < uintRoom {
+		return uintSlow(b, i)
+	}
+	// Each load lies within uintRoom bytes of i.
+	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
+	at := 0
+	first := load8(q, 0)
+	quoted := first == '"'
+	if quoted {
+		at, first = 1, load8(q, 1)
+	}
+	t := load64(q, at) ^ zeros
+	n := bits.TrailingZeros64(nonDigits(t)) >> 3
+	if n == 0 || first == '0' && n != 1 {
+		return uintSlow(b, i)
+	}
+	v = eight(t << ((64 - 8*n) & 63))
+	at += n
+	if n == 8 {
+		t = load64(q, at) ^ zeros
+		n = bits.TrailingZeros64(nonDigits(t)) >> 3
+		v = v*tens[n&15] + eight(t<<uint(64-8*n))
+		at += n
+		if n == 8 {
+			t = load64(q, at) ^ zeros
+			if n = bits.TrailingZeros64(nonDigits(t)) >> 3; n > 3 {
+				return uintSlow(b, i)
+			}
+			v = v*tens[n&15] + eight(t<<uint(64-8*n))
+			at += n
+		}
+	}
+	if quoted {
+		if load8(q, at) != '"' {
+			return uintSlow(b, i)
+		}
+		at++
+	}
+	return v, i + at
+}
+
+// uintSlow is Uint for any length.
+func uintSlow(b []byte, i int) (v uint64, next int) {
 	if uint(i) >= uint(len(b)) {
 		return 0, Bad
 	}
@@ -172,17 +255,6 @@ func Uint(b []byte, i int) (v uint64, next int) {
 		i++
 	}
 	start := i
-	if j := i + 8; j <= len(b) {
-		t := binary.LittleEndian.Uint64(b[i:j]) ^ zeros
-		n := bits.TrailingZeros64(nonDigits(t)) >> 3
-		v = head(t, n)
-		if i += n; n == 8 && j+8 <= len(b) {
-			t = binary.LittleEndian.Uint64(b[j:j+8]) ^ zeros
-			n = bits.TrailingZeros64(nonDigits(t)) >> 3
-			v = v*tens[n&15] + head(t, n)
-			i += n
-		}
-	}
 	for ; uint(i) < uint(len(b)); i++ {
 		c := b[i] - '0'
 		if c > 9 {
@@ -250,6 +322,40 @@ const (
 // Time reads the time since 1970 at i, a bare integer or a string of
 // milliseconds, microseconds or nanoseconds, told apart by magnitude, as ns.
 func Time(b []byte, i int) (ns int64, next int) {
+	if i < 0 || len(b)-i < timeRoom {
+		return timeSlow(b, i) // no load below is beyond these, but for the quote's
+	}
+	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
+	at := 0
+	quoted := load8(q, 0) == '"'
+	if quoted {
+		if at = 1; len(b)-i == timeRoom {
+			return timeSlow(b, i)
+		}
+	}
+	// Thirteen digits, which milliseconds have from 2001 to 2286: those from 0
+	// to 7 and from 5 to 12.
+	x, y := load64(q, at)^zeros, load64(q, at+5)^zeros
+	behind := load8(q, at+13)
+	if nonDigits(x)|nonDigits(y) != 0 || quoted != (behind == '"') || behind-'0' <= 9 || x&0xFF == 0 {
+		return timeSlow(b, i)
+	}
+	ms := eight(x)*1e5 + eight(y&^0xFFFFFF)
+	if ms > maxMillis {
+		return timeSlow(b, i)
+	}
+	if quoted {
+		at++
+	}
+	return int64(ms) * 1e6, i + at + 13
+}
+
+// timeRoom is how many bytes the fast path of Time looks at, without a quote
+// before the digits: thirteen of them and what follows.
+const timeRoom = 13 + 1
+
+// timeSlow is Time for any number of digits.
+func timeSlow(b []byte, i int) (ns int64, next int) {
 	u, i := Uint(b, i)
 	switch {
 	case i < 0:

@@ -179,25 +179,40 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestField(t *testing.T) {
-	names := Names("a", "sixsix", "sevenxx", "fourteenfourte", "fifteenfifteenf", "ts")
-	for want, name := range names {
-		for _, in := range [...]string{`"` + name.text + `":1}`, `"` + name.text + `":1} `, `"` + name.text + `":1,"padding":"and more of it"}`,
-			`"` + name.text + `" : 1}`} {
-			for from := -1; from <= len(names); from++ {
-				k, n := Field(exact(in), 0, names, from)
-				if k != want || n != strings.IndexByte(in, '1') {
-					t.Errorf("Field(%s, %d) = %d, %d", in, from, k, n)
+func TestMember(t *testing.T) {
+	texts := []string{"a", "sixsix", "sevenxx", "twelvetwelve", "thirteenthirt", "ts"}
+	names := Names(texts...)
+	for want, name := range texts {
+		for _, in := range [...]string{`"` + name + `":1}`, `"` + name + `":1} `, `"` + name + `":1,"padding":"and more of it"}`,
+			`"` + name + `" : 1}`} {
+			if k, n := First(exact("{"+in), 0, names); k != want || n != strings.IndexByte(in, '1')+1 {
+				t.Errorf("First(%s) = %d, %d", in, k, n)
+			}
+			for _, in := range [...]string{"," + in, " , " + in} {
+				for from := range names {
+					k, n := Member(exact(in), 0, names, from)
+					if k != want || n != strings.IndexByte(in, '1') {
+						t.Errorf("Member(%s, %d) = %d, %d", in, from, k, n)
+					}
+					if n := names[from].After(exact(in), 0); n >= 0 && (from != want || n != strings.IndexByte(in, '1')) {
+						t.Errorf("%q.After(%s) = %d", names[from].text, in, n)
+					}
 				}
 			}
 		}
 	}
-	for in, want := range map[string]int{`"b":1,"padding":"and more of it"`: 4, `"ax":1,"padding":"and more of it"`: 5,
-		`"a`: Bad, `"a"`: Bad, `"a":`: 4, `x"a":1,"padding":"and more of it"`: Bad, ``: Bad} {
+	zero := string(make([]byte, 40))
+	for in, want := range map[string]int{`,"b":1,"padding":"and more of it"`: 5, `,"ax":1,"padding":"and more of it"`: 6,
+		`,"a`: Bad, `,"a"`: Bad, `,x"a":1,"padding":"and more of it"`: Bad, zero: Bad, `,"\"":1,"padding":"and more"`: 6} {
 		for from := range names {
-			if k, n := Field(exact(in), 0, names, from); n != want || k != -1 && in != `"a":` {
-				t.Errorf("Field(%q, %d) = %d, %d", in, from, k, n)
+			if k, n := Member(exact(in), 0, names, from); n != want || k != -1 && k != Closed {
+				t.Errorf("Member(%q, %d) = %d, %d", in, from, k, n)
 			}
+		}
+	}
+	for in, want := range map[string]int{`}`: 1, ` } `: 2, ``: Bad, `]`: Bad} {
+		if k, n := Member(exact(in), 0, names, 0); k != Closed || n != want {
+			t.Errorf("Member(%q) = %d, %d", in, k, n)
 		}
 	}
 }
@@ -289,6 +304,17 @@ func checkValue(t *testing.T, b []byte, i int) {
 		if want, err := strconv.ParseUint(strings.Trim(string(b[i:n]), `"`), 10, 64); err != nil || v != want {
 			t.Fatalf("Uint(%q) = %d", b[i:n], v)
 		}
+	}
+	if m2, e2, n2 := numberSlow(b, i); m != m2 || e != e2 || n != n2 {
+		t.Fatalf("Number at %d: %d %d %d, slow %d %d %d: %q", i, m, e, n, m2, e2, n2, b)
+	}
+	v, n := Uint(b, i)
+	if v2, n2 := uintSlow(b, i); v != v2 || n != n2 {
+		t.Fatalf("Uint at %d: %d %d, slow %d %d: %q", i, v, n, v2, n2, b)
+	}
+	ns, n := Time(b, i)
+	if ns2, n2 := timeSlow(b, i); ns != ns2 || n != n2 {
+		t.Fatalf("Time at %d: %d %d, slow %d %d: %q", i, ns, n, ns2, n2, b)
 	}
 	p, s, pe, se, n := Pair(b, i)
 	p2, s2, pe2, se2, n2 := pairSlow(b, i)

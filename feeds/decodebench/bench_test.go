@@ -1,0 +1,31 @@
+package decodebench
+
+import (
+	"testing"
+
+	"tickrelay/feeds"
+	"tickrelay/ring/md"
+)
+
+// BenchmarkDecode is one frame by the venue's decoder and by the baseline, for
+// profiles; the ratios are better read from Run, which takes turns.
+func BenchmarkDecode(b *testing.B) {
+	for _, v := range feeds.Venues() {
+		sets, err := frameSets(v, Config{Seed: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range sets {
+			for name, f := range map[string]contender{"ours": decoder(v), "fastjson": newFast(s.venue, s.channel)} {
+				b.Run(s.venue+"/"+s.channel.String()+"/"+name, func(b *testing.B) {
+					var dst []md.Record
+					for n := 0; b.Loop(); n++ {
+						if dst, err = f(s.frames[n&63], dst[:0]); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
