@@ -25,10 +25,6 @@ func checkIRQBalance(s *survey) []Finding {
 	if !running || queues == 0 {
 		return nil
 	}
-	var cpus []int
-	for _, f := range s.ifaces {
-		cpus = append(cpus, f.cpus...)
-	}
 	for _, file := range []string{"/etc/default/irqbalance", "/etc/sysconfig/irqbalance"} {
 		for line := range strings.SplitSeq(s.h.text(file), "\n") {
 			line = strings.TrimSpace(line)

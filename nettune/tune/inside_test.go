@@ -30,6 +30,7 @@ func scenarios() map[string]func(t *testing.T) {
 		"applyDie":    insideApplyDie,
 		"revertDie":   insideRevertDie,
 		"applyNormal": insideApplyNormal,
+		"proveDie":    insideProveDie,
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"tickrelay/nettune/tune/probe"
 )
 
 func TestNetnsSysctls(t *testing.T)  { inNamespaces(t, "sysctls") }
@@ -206,6 +209,14 @@ func insideCrash(t *testing.T) {
 			t.Fatalf("a second revert: %v, %v", again, err)
 		}
 	}
+	// Prove is killed while the first group is written, on trial, and in a later one.
+	for _, round := range []string{"1", "2", "9", "40"} {
+		killed(t, again("proveDie", round))
+		if _, err := Revert(context.Background(), h, RevertConfig{Journal: journal}); err != nil {
+			t.Fatal(err)
+		}
+		same("prove", -1)
+	}
 	// Killed, then applied again to the end: the first old values still count.
 	killed(t, again("applyDie", "9"))
 	if out, err := again("applyNormal", "0").CombinedOutput(); err != nil {
@@ -277,6 +288,26 @@ func applyWith(t *testing.T, hook func(int)) {
 	if _, err := Apply(context.Background(), h, plan, ApplyConfig{Journal: os.Getenv("TUNE_TEST_JOURNAL"), afterWrite: hook}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// dyingProbe measures nothing and dies in a round.
+type dyingProbe struct{ rounds, at int }
+
+func (p *dyingProbe) Round(context.Context) (probe.Round, error) {
+	dieAfter(p.at)(p.rounds)
+	p.rounds++
+	return probe.Round{1, 1, 1, 1}, nil
+}
+
+func insideProveDie(t *testing.T) {
+	h := Live()
+	defer h.Close()
+	plan, err := Plan(h, crashOptions(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Prove(context.Background(), h, plan, &dyingProbe{at: argNumber(t)}, ProveConfig{Journal: os.Getenv("TUNE_TEST_JOURNAL"), Settle: time.Nanosecond})
+	t.Fatalf("alive after the last round: %v", err)
 }
 
 func insideRevertDie(t *testing.T) {
@@ -362,11 +393,22 @@ func insideTap(t *testing.T) {
 	}
 }
 
-// insideOtherNetns wants the journal of another namespace refused.
+// insideOtherNetns wants the journal of another namespace refused, and the
+// host's own settings named as out of reach, not tried.
 func insideOtherNetns(t *testing.T) {
 	ownSys(t)
 	h := Live()
 	defer h.Close()
+	beyond := Profile{Base: "none", Values: map[string]string{"net.core.rmem_max": "1073741824"}}
+	if plan, err := Plan(h, Options{Profile: beyond}); err != nil {
+		t.Fatal(err)
+	} else if len(plan) == 1 { // older kernels do not show it here at all
+		results, err := Apply(context.Background(), h, plan, ApplyConfig{Journal: filepath.Join(t.TempDir(), "journal")})
+		if err != nil || plan[0].Blocked == "" {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		wantStatus(t, "beyond reach", results, Blocked)
+	}
 	if c := netnsCookie(); c < 2 || JournalPath(h) == DefaultJournal {
 		t.Fatalf("namespace %d has the journal %s", c, JournalPath(h))
 	}
