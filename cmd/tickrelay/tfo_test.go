@@ -121,7 +121,7 @@ func TestFastOpenGatewayInside(t *testing.T) {
 
 // TestFastOpenFeedInside: a feed whose exchange hangs up comes back with its
 // upgrade request in the SYN. Bit 0x400 of the sysctl lets the simulated
-// exchange's plain listener take part.
+// exchange's plain listener take part; without REST no other connection is made.
 func TestFastOpenFeedInside(t *testing.T) {
 	insideNamespace(t, "1027") // 0x403
 	ctx, cancel := context.WithCancel(t.Context())
@@ -141,7 +141,7 @@ func TestFastOpenFeedInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	venue, _ := feeds.ByName("okx")
-	feed, err := feeds.New(feeds.Config{Venue: venue, URL: exchange.URL(), REST: exchange.REST(), Instruments: []string{"BTC-USDT"},
+	feed, err := feeds.New(feeds.Config{Venue: venue, URL: exchange.URL(), REST: feeds.NoREST, Instruments: []string{"BTC-USDT"},
 		Channels: []md.Channel{md.ChannelTrades}, Transport: nettune.KernelTransport(), Table: table, Epoch: 1, CPU: -1})
 	if err != nil {
 		t.Fatal(err)
