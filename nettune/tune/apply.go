@@ -95,7 +95,7 @@ func Apply(ctx context.Context, h *Host, plan []Change, c ApplyConfig) ([]Result
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return results[:i], err
+			return results[:i], fmt.Errorf("tune: interrupted, revert puts back what was written: %w", err)
 		}
 		e := j.find(r.Key)
 		write(h, e.Format, r)

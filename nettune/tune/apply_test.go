@@ -338,7 +338,7 @@ func TestReboot(t *testing.T) {
 
 // TestTwoAtOnce wants the second of two refused.
 func TestTwoAtOnce(t *testing.T) {
-	h, _ := fixture(t, "ena")
+	h, _, _, _ := applied(t, "ena", "conservative", ApplyConfig{})
 	unlock, err := lockJournal(JournalPath(h))
 	if err != nil {
 		t.Fatal(err)

@@ -286,7 +286,7 @@ func (j *journal) remove() error {
 // its holder.
 func lockJournal(path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("tune: journal: %w", err)
+		return nil, fmt.Errorf("tune: journal: %w (run as root, or choose another journal)", err)
 	}
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -318,16 +318,26 @@ func insideRevertDie(t *testing.T) {
 	}
 }
 
-// insideSteering writes RPS, RFS and XPS of a veth pair.
+// opposite of what a device's feature is.
+func opposite(t *testing.T, h *Host, key string) string {
+	t.Helper()
+	v, err := h.Get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"on": "off", "off": "on"}[v]
+}
+
+// insideSteering writes RPS, RFS, XPS and an offload of a veth pair.
 func insideSteering(t *testing.T) {
 	ownSys(t)
 	ip(t, "link add va numrxqueues 2 numtxqueues 2 type veth peer name vb")
 	h := Live()
 	defer h.Close()
 	o := Options{Ifaces: []string{"va"}, Profile: Profile{Base: "none", Values: map[string]string{
-		"nic.rps_cpus": "1", "nic.rps_flow_cnt": "128", "nic.xps_cpus": "1", "nic.napi_defer_hard_irqs": "2"}}}
+		"nic.rps_cpus": "1", "nic.rps_flow_cnt": "128", "nic.xps_cpus": "1", "nic.napi_defer_hard_irqs": "2", "nic.gro": opposite(t, h, "nic:va/feature/generic-receive-offload")}}}
 	plan, err := Plan(h, o)
-	if err != nil || len(plan) < 4 {
+	if err != nil || len(plan) < 5 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	journal := filepath.Join(t.TempDir(), "journal")

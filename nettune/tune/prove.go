@@ -124,6 +124,9 @@ func Prove(ctx context.Context, h *Host, plan []Change, p Probe, c ProveConfig) 
 	}
 	for _, g := range groups {
 		gp, err := t.group(ctx, g)
+		if ctx.Err() != nil {
+			return proof, fmt.Errorf("tune: interrupted, the group on trial is written back: %w", ctx.Err())
+		}
 		if err != nil {
 			return proof, err
 		}

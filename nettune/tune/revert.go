@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 )
 
@@ -87,6 +88,11 @@ type RevertConfig struct {
 func Revert(ctx context.Context, h *Host, c RevertConfig) ([]Result, error) {
 	if c.Journal == "" {
 		c.Journal = JournalPath(h)
+	}
+	// Whoever holds the lock has a journal on disk, so without one there is
+	// nothing to wait for, and no folder to create.
+	if _, err := os.Stat(c.Journal); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	unlock, err := lockJournal(c.Journal)
 	if err != nil {
