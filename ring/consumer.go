@@ -64,6 +64,9 @@ type Consumer struct {
 // what was in the ring before is skipped. ErrBusy if the ring has a consumer.
 // The Segment stays the caller's.
 func OpenConsumer(s *Segment) (*Consumer, error) {
+	if s.readers != nil {
+		return nil, fmt.Errorf("ring: read %s: %w: it is a broadcast ring; use OpenBroadcast", s.Name(), ErrFormat)
+	}
 	if !s.reading.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("ring: read %s: %w", s.Name(), ErrBusy)
 	}

@@ -18,6 +18,9 @@
 // nonsense costs itself its ring and nobody else anything; no allocation, lock,
 // or (unless a reader sleeps) system call in Publish, Flush and Poll.
 //
+// A broadcast ring (Meta.Broadcast) has any number of readers instead of one
+// consumer; see NewBroadcastReader.
+//
 // It does not guarantee that nothing is lost: who reads too slowly loses records
 // and is told so. It does not order records of different topics of different
 // rings. It does not defend a consumer against the relay that made its ring,
@@ -46,7 +49,8 @@
 //	0x1a8 | topic count u32 | 84 bytes kept
 //	0x200 | counters u64 × 16: starts, lost events, lost records, overruns,
 //	      |   upstream gaps, snapshots, snapshot levels, wakes, 8 kept
-//	0x280 | head u64, alone on 128 bytes | 0x300 256 bytes kept
+//	0x280 | head u64, alone on 128 bytes
+//	0x300 | intent u64, alone on 128 bytes (broadcast only) | 128 bytes kept
 //	0x400 | topics × 64 bytes: instrument u32, channel u32, number u64, lost
 //	      |   events u64, lost records u64, overruns u64, gaps u64,
 //	      |   snapshots u64, 8 bytes kept
@@ -61,6 +65,10 @@
 //	      |   consumer waits: 0 futex, 1 eventfd, 2 spin, 3 yield
 //	0x180 | attach gen u64 | pid u32, 4 kept | heartbeat ns i64 | sleeps u64
 //	0x1a8 | kept
+//
+// A broadcast ring has format 3, no tail, and a NAME.ctl of 16,384 bytes with a
+// table of its readers, 124 entries of 128 bytes from 0x200 on: pid u32, in use
+// u32 (heap), position u64, records missed u64, laps u64, heartbeat ns i64, kept.
 //
 // head and tail count records since creation and never wrap; the slot of a
 // record is its position modulo the capacity. A reader refuses another version,

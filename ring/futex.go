@@ -2,6 +2,7 @@ package ring
 
 import (
 	"errors"
+	"math"
 	"time"
 	"unsafe"
 
@@ -28,6 +29,11 @@ func futexWait(word *uint32, val uint32, d time.Duration) {
 // futexWake wakes the one that sleeps on word.
 func futexWake(word *uint32) {
 	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWake, 1, 0, 0, 0)
+}
+
+// futexWakeAll wakes all that sleep on word.
+func futexWakeAll(word *uint32) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWake, math.MaxInt32, 0, 0, 0)
 }
 
 // futexWaiter is struct futex_waitv of futex_waitv(2), Linux 5.16.

@@ -13,29 +13,31 @@ import (
 
 // Info is what can be seen of a ring from outside, without disturbing it.
 type Info struct {
-	Name      string      `json:"name"`
-	Path      string      `json:"path"` // of the .data file; "" for a ring on the heap
-	Relay     string      `json:"relay"`
-	Strategy  string      `json:"strategy"`
-	Venue     md.Venue    `json:"-"`
-	VenueName string      `json:"venue"`
-	State     string      `json:"state"` // open, closed, broken, dead (its relay died)
-	Epoch     int64       `json:"epoch"` // ns since 1970 UTC, 0 before a feed took it
-	TableID   uint64      `json:"table_id"`
-	CreatedNs int64       `json:"created_ns"`
-	Capacity  int         `json:"capacity"` // records
-	Bytes     int         `json:"bytes"`    // of both parts
-	Head      uint64      `json:"head"`     // records ever written
-	Tail      uint64      `json:"tail"`     // records ever read or skipped
-	Depth     int         `json:"depth"`    // records that wait
-	Attached  uint64      `json:"attached"` // consumers that ever opened it
-	Sleeping  bool        `json:"sleeping"` // the consumer sleeps in the kernel
-	Wake      string      `json:"wake"`     // how the consumer said it waits: block, eventfd, spin, yield
-	Producer  PeerInfo    `json:"producer"`
-	Consumer  PeerInfo    `json:"consumer"`
-	Counters  Counters    `json:"counters"`
-	Topics    []TopicInfo `json:"topics"`
-	Err       string      `json:"err,omitempty"` // why the rest could not be read
+	Name      string       `json:"name"`
+	Path      string       `json:"path"` // of the .data file; "" for a ring on the heap
+	Relay     string       `json:"relay"`
+	Strategy  string       `json:"strategy"`
+	Venue     md.Venue     `json:"-"`
+	VenueName string       `json:"venue"`
+	State     string       `json:"state"` // open, closed, broken, dead (its relay died)
+	Epoch     int64        `json:"epoch"` // ns since 1970 UTC, 0 before a feed took it
+	TableID   uint64       `json:"table_id"`
+	CreatedNs int64        `json:"created_ns"`
+	Capacity  int          `json:"capacity"` // records
+	Bytes     int          `json:"bytes"`    // of both parts
+	Head      uint64       `json:"head"`     // records ever written
+	Tail      uint64       `json:"tail"`     // records ever read or skipped
+	Depth     int          `json:"depth"`    // records that wait
+	Attached  uint64       `json:"attached"` // consumers that ever opened it
+	Sleeping  bool         `json:"sleeping"` // the consumer sleeps in the kernel
+	Wake      string       `json:"wake"`     // how the consumer said it waits: block, eventfd, spin, yield
+	Producer  PeerInfo     `json:"producer"`
+	Consumer  PeerInfo     `json:"consumer"`
+	Broadcast bool         `json:"broadcast"`         // any number of readers, none of which holds it back
+	Readers   []ReaderInfo `json:"readers,omitempty"` // of a broadcast ring
+	Counters  Counters     `json:"counters"`
+	Topics    []TopicInfo  `json:"topics"`
+	Err       string       `json:"err,omitempty"` // why the rest could not be read
 }
 
 // PeerInfo is one side of a ring.
@@ -98,6 +100,10 @@ func (s *Segment) Info() (in Info) {
 	}
 	in.State = stateName(atomic.LoadUint32(&h.state), in.Producer.Alive)
 	defer s.forgiveFault(func() { in.Err = "its .ctl file was cut short" })()
+	if s.readers != nil {
+		in.cast(s)
+		return in
+	}
 	in.Tail = atomic.LoadUint64(&c.tail) // before head, which only grows
 	in.Head = atomic.LoadUint64(&h.head)
 	if d := in.Head - in.Tail; d <= s.cap {
@@ -113,6 +119,23 @@ func (s *Segment) Info() (in Info) {
 		in.Consumer.Alive = lockHeld(s.shm.ctlFD.fd)
 	}
 	return in
+}
+
+// cast fills in what differs for a broadcast ring: it is as deep as its slowest
+// reader is behind.
+func (in *Info) cast(s *Segment) {
+	in.Broadcast = true
+	in.Head = atomic.LoadUint64(&s.hdr.head)
+	in.Attached = atomic.LoadUint64(&s.ctl.attachGen)
+	in.Sleeping = atomic.LoadUint32(&s.ctl.sleeper) != 0
+	in.Wake = WakeBlock
+	in.Readers = s.readerInfos(in.Head)
+	for _, r := range in.Readers {
+		in.Depth = max(in.Depth, r.Depth)
+		in.Consumer.Alive = true
+		in.Consumer.PID, in.Consumer.BeatNs = r.PID, max(in.Consumer.BeatNs, r.BeatNs)
+	}
+	in.Tail = in.Head - uint64(in.Depth)
 }
 
 func wakeName(mode uint32) string {
@@ -154,6 +177,9 @@ func Leftover(dir, name string) ([]md.Record, error) {
 	defer s.Close()
 	if s.producerHolds() {
 		return nil, fmt.Errorf("ring: leftover of %s: %w: its relay is running", name, ErrBusy)
+	}
+	if s.readers != nil {
+		return nil, fmt.Errorf("ring: leftover of %s: %w: a broadcast ring has no reader's position", name, ErrFormat)
 	}
 	tail, head := atomic.LoadUint64(&s.ctl.tail), atomic.LoadUint64(&s.hdr.head)
 	if head-tail > s.cap {

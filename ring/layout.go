@@ -29,6 +29,7 @@ const (
 	magicData  = 0x474e49524b434954 // "TICKRING" in memory
 	magicCtl   = 0x4c54434b43495420 // " TICKCTL" in memory
 	formatRecs = 1                  // 64-byte records; 2 is kept for raw frames
+	formatCast = 3                  // 64-byte records for any number of readers
 	pageSize   = 4096
 	nameSize   = 64
 	relaySize  = 32
@@ -87,7 +88,12 @@ type dataHeader struct {
 
 	head uint64
 	_    [120]byte // head is alone on its pair of cache lines
-	_    [256]byte // kept
+
+	// intent is of broadcast rings: records before it may be being written, so
+	// those before intent − capacity may be being overwritten.
+	intent uint64
+	_      [120]byte
+	_      [128]byte // kept
 }
 
 // Counters of a whole ring, indices of dataHeader.counters. The producer alone
@@ -164,6 +170,7 @@ var (
 	_ [0x180]byte         = [unsafe.Offsetof(dataHeader{}.state)]byte{}
 	_ [0x200]byte         = [unsafe.Offsetof(dataHeader{}.counters)]byte{}
 	_ [0x280]byte         = [unsafe.Offsetof(dataHeader{}.head)]byte{}
+	_ [0x300]byte         = [unsafe.Offsetof(dataHeader{}.intent)]byte{}
 	_ [0x080]byte         = [unsafe.Offsetof(ctlHeader{}.tail)]byte{}
 	_ [0x100]byte         = [unsafe.Offsetof(ctlHeader{}.sleeper)]byte{}
 	_ [0x180]byte         = [unsafe.Offsetof(ctlHeader{}.attachGen)]byte{}
@@ -213,7 +220,7 @@ func checkHeader(h *dataHeader, size uint64) error {
 		return fmt.Errorf("%w: no ring (magic %#x)", ErrFormat, h.magic)
 	case h.version != Version:
 		return fmt.Errorf("%w: layout version %d, this program reads %d", ErrFormat, h.version, Version)
-	case h.format != formatRecs:
+	case h.format != formatRecs && h.format != formatCast:
 		return fmt.Errorf("%w: segment format %d is not the record format", ErrFormat, h.format)
 	case h.features&featuresMust != 0:
 		return fmt.Errorf("%w: needs features %#x that this program does not know", ErrFormat, h.features&featuresMust)

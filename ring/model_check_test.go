@@ -20,6 +20,7 @@ type checker struct {
 	gaps    int
 	snaps   int
 	worst   *checkFailure
+	cast    bool // of a broadcast ring: gaps count numbers, not what upstream lost
 }
 
 type readTopic struct {
@@ -146,7 +147,7 @@ func (c *checker) overrun(rt *readTopic, r *md.Record) {
 	missing, unknown := uint64(0), false
 	for _, lost := range rt.t.recs[r.ID-1 : r.Seq] {
 		switch {
-		case lost.Kind != md.KindGap:
+		case c.cast, lost.Kind != md.KindGap:
 			missing++
 		case lost.Count == md.UnknownMissing:
 			unknown = true

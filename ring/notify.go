@@ -63,6 +63,10 @@ func (s *Segment) wakeReader() {
 		signalFD(int(fd - 1))
 		return
 	}
+	if s.readers != nil {
+		futexWakeAll(&s.ctl.sleeper)
+		return
+	}
 	futexWake(&s.ctl.sleeper)
 }
 

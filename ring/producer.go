@@ -32,6 +32,8 @@ type Producer struct {
 	owedInstr []bool  // instrument records that did not fit yet, by instrument index
 	owed      int
 	beatAt    int64
+	rejoinAt  int64 // of a broadcast ring: earliest time of the next session
+	tells     int   // of a broadcast ring: topics that this turn may still tell
 }
 
 // ringTopic is what one ring knows of one topic.

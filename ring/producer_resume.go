@@ -3,6 +3,7 @@ package ring
 import (
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"tickrelay/ring/book"
 	"tickrelay/ring/md"
@@ -11,6 +12,13 @@ import (
 // maxStateRecords bounds what starting or resuming one topic writes besides its
 // last values: instrument, heartbeat, gap, clear.
 const maxStateRecords = 4
+
+// Limits of what readers that join a broadcast ring cost those that are there:
+// topics told in one turn, and ns between two sessions.
+const (
+	tellsPerTurn = 32
+	rejoinEvery  = int64(50 * time.Millisecond)
+)
 
 // turn does what is due for one ring between batches. Nothing is staged in the
 // Publisher, so last values, books and numbers agree.
@@ -22,8 +30,13 @@ func (r *Producer) turn(now int64) {
 		defer r.catch(debug.SetPanicOnFault(true))
 	}
 	if g := atomic.LoadUint64(&r.seg.ctl.attachGen); g != r.gen {
-		r.startSession(g, now)
+		if r.w.cast {
+			r.rejoin(g, now)
+		} else {
+			r.startSession(g, now)
+		}
 	}
+	r.tells = tellsPerTurn
 	if r.gen != 0 && !r.hi && now >= r.beatAt {
 		r.beat(now)
 	}
@@ -48,6 +61,24 @@ func (r *Producer) startSession(gen uint64, now int64) {
 		st := &r.topics[t]
 		if st.mode != modeOff {
 			st.mode, st.lost = modeUnstarted, 0
+			r.attention.push(TopicID(t))
+			r.oweChanged(r.pub.topics[t].instr)
+		}
+	}
+	r.w.start(gen)
+}
+
+// rejoin begins a session of a broadcast ring: everything is told once more, to
+// all, while live records go on. Readers that are in the picture see numbers
+// that they know and a snapshot of what they have.
+func (r *Producer) rejoin(gen uint64, now int64) {
+	if now < r.rejoinAt {
+		return // tried again in the next turn
+	}
+	r.gen, r.hi = gen, true
+	r.rejoinAt = now + rejoinEvery
+	for t := range r.topics {
+		if r.topics[t].mode != modeOff {
 			r.attention.push(TopicID(t))
 			r.oweChanged(r.pub.topics[t].instr)
 		}
@@ -90,6 +121,9 @@ func (r *Producer) resume() {
 		return
 	}
 	for r.attention.n > 0 || r.hi {
+		if r.w.cast && r.tells == 0 {
+			return
+		}
 		if r.w.free() < r.w.cap/2 || r.w.broken {
 			return
 		}
@@ -104,6 +138,7 @@ func (r *Producer) resume() {
 			return
 		}
 		r.attention.pop()
+		r.tells--
 		r.payInstrument(t)
 		r.tell(t)
 	}
@@ -113,7 +148,7 @@ func (r *Producer) resume() {
 // and its state if that can be trusted. The topic is live from then on.
 func (r *Producer) tell(t TopicID) {
 	st, tp := &r.topics[t], &r.pub.topics[t]
-	if st.mode == modeUnstarted {
+	if st.mode != modeSuppressed { // unstarted, or of a broadcast ring: told again
 		hb := r.w.slot()
 		*hb = r.pub.heartbeat(tp.channel, r.pub.now)
 		hb.Instrument, hb.Seq = tp.instrument, tp.seq

@@ -40,6 +40,25 @@ type Meta struct {
 	// MaxTopics have counters of their own; the losses of further topics are
 	// counted in the ring's totals only. 64 bytes each. 0: DefaultMaxTopics.
 	MaxTopics int
+	// Broadcast makes a ring for any number of readers; see NewBroadcastReader.
+	// Its capacity is at least MinBroadcast.
+	Broadcast bool
+}
+
+// ctlSize is the size of the .ctl part.
+func (m *Meta) ctlSize() int {
+	if m.Broadcast {
+		return castCtlSize
+	}
+	return CtlSize
+}
+
+// capacity is that of a ring for which capacity was asked.
+func (m *Meta) capacity(capacity int) int {
+	if m.Broadcast && capacity > 0 {
+		capacity = max(capacity, MinBroadcast)
+	}
+	return roundCapacity(capacity)
 }
 
 // Segment is the memory of one ring with one producer and one consumer: on the
@@ -60,7 +79,8 @@ type Segment struct {
 	feeding atomic.Bool // a producer of this process uses it
 	// inherited topic entries were there when the present producer began.
 	inherited uint32
-	reading   atomic.Bool // a consumer of this process uses it
+	reading   atomic.Bool               // a consumer of this process uses it
+	readers   *[castReaders]readerEntry // nil: one consumer only
 	// wakeFD is the producer's end of a notifier plus one, 0: there is none.
 	wakeFD atomic.Int32
 }
@@ -68,7 +88,8 @@ type Segment struct {
 // NewHeap makes a ring in this process's memory. The capacity is rounded up to
 // a power of two from MinCapacity to MaxCapacity records; 0: DefaultCapacity.
 func NewHeap(capacity int, m Meta) *Segment {
-	s, err := NewSegment(alignedBytes(DataSize(capacity, m.MaxTopics)), alignedBytes(CtlSize), capacity, m)
+	n := m.capacity(capacity)
+	s, err := NewSegment(alignedBytes(DataSize(n, m.MaxTopics)), alignedBytes(m.ctlSize()), n, m)
 	if err != nil {
 		panic(err) // sizes and alignment are ours
 	}
@@ -84,10 +105,11 @@ func alignedBytes(n int) []byte {
 }
 
 // NewSegment makes a ring in memory that the caller provides: data of at least
-// DataSize bytes, ctl of CtlSize, both 64-byte aligned and zero.
+// DataSize bytes, ctl of CtlSize (16,384 for Broadcast), both 64-byte aligned
+// and zero.
 func NewSegment(data, ctl []byte, capacity int, m Meta) (*Segment, error) {
-	n, topics := roundCapacity(capacity), roundTopics(m.MaxTopics)
-	if err := checkMemory(data, ctl, DataSize(n, topics)); err != nil {
+	n, topics := m.capacity(capacity), roundTopics(m.MaxTopics)
+	if err := checkMemory(data, ctl, DataSize(n, topics), m.ctlSize()); err != nil {
 		return nil, err
 	}
 	var id [8]byte
@@ -100,6 +122,9 @@ func NewSegment(data, ctl []byte, capacity int, m Meta) (*Segment, error) {
 		segmentID: binary.LittleEndian.Uint64(id[:]) | 1, tableID: m.TableID,
 		createdNs: time.Now().UnixNano(), producerPID: uint32(os.Getpid()),
 		numaNode: numaUnknown, wakeModes: wakeFutex,
+	}
+	if m.Broadcast {
+		h.format = formatCast
 	}
 	copy(h.name[:nameSize-1], m.Name)
 	copy(h.strategy[:nameSize-1], m.Strategy)
@@ -120,7 +145,7 @@ func NewSegment(data, ctl []byte, capacity int, m Meta) (*Segment, error) {
 // it: the headers are validated and every size and offset used from then on is
 // a copy. data may be mapped read-only, which is enough for a consumer.
 func OpenSegment(data, ctl []byte) (*Segment, error) {
-	if err := checkMemory(data, ctl, headerSize); err != nil {
+	if err := checkMemory(data, ctl, headerSize, CtlSize); err != nil {
 		return nil, err
 	}
 	mapped := (*dataHeader)(unsafe.Pointer(unsafe.SliceData(data)))
@@ -133,14 +158,20 @@ func OpenSegment(data, ctl []byte) (*Segment, error) {
 		return nil, errSplit
 	}
 	s := &Segment{hdr: mapped, ctl: c, data: data, ctlMem: ctl, cap: h.capacity}
+	if h.format == formatCast {
+		if err := checkMemory(data, ctl, headerSize, castCtlSize); err != nil {
+			return nil, err
+		}
+		s.readers = (*[castReaders]readerEntry)(unsafe.Pointer(&ctl[castReadersOff]))
+	}
 	s.topics = unsafe.Slice((*topicEntry)(unsafe.Pointer(&data[h.topicsOff])), h.maxTopics)
 	s.slots = unsafe.Slice((*md.Record)(unsafe.Pointer(&data[h.recordsOff])), h.capacity)
 	return s, nil
 }
 
-func checkMemory(data, ctl []byte, size int) error {
-	if len(data) < size || len(ctl) < CtlSize {
-		return fmt.Errorf("%w: %d + %d bytes, want %d + %d", ErrFormat, len(data), len(ctl), size, CtlSize)
+func checkMemory(data, ctl []byte, size, ctlSize int) error {
+	if len(data) < size || len(ctl) < ctlSize {
+		return fmt.Errorf("%w: %d + %d bytes, want %d + %d", ErrFormat, len(data), len(ctl), size, ctlSize)
 	}
 	for _, b := range [][]byte{data, ctl} {
 		if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%md.RecordSize != 0 {

@@ -79,13 +79,14 @@ func CreateShm(dir, name string, capacity int, m Meta, perm Perm) (*Segment, err
 
 func (f *shmFiles) create(capacity int, m Meta, perm Perm) (*Segment, error) {
 	var err error
+	capacity = m.capacity(capacity)
 	if f.dataFD, f.data, err = f.createFile(dataSuffix, DataSize(capacity, m.MaxTopics), perm.mode(0o600, 0o040), perm); err != nil {
 		return nil, err
 	}
 	if err := tryLock(f.dataFD.fd); err != nil {
 		return nil, err
 	}
-	if f.ctlFD, f.ctl, err = f.createFile(ctlSuffix, CtlSize, perm.mode(0o600, 0o060), perm); err != nil {
+	if f.ctlFD, f.ctl, err = f.createFile(ctlSuffix, m.ctlSize(), perm.mode(0o600, 0o060), perm); err != nil {
 		return nil, err
 	}
 	s, err := NewSegment(f.data, f.ctl, capacity, m)

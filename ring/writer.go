@@ -19,18 +19,25 @@ type writer struct {
 	published uint64 // what head says
 	tail      uint64 // tail as last read: the real one is never lower
 	seg       *Segment
-	broken    bool // tail was out of range: nothing of this ring can be trusted
+	cast      bool   // a broadcast ring: nobody's tail counts
+	claimed   uint64 // what intent says
+	broken    bool   // tail was out of range: nothing of this ring can be trusted
 }
 
 func newWriter(s *Segment) writer {
 	head := atomic.LoadUint64(&s.hdr.head)
-	return writer{slots: s.slots, cap: s.cap, mask: s.cap - 1, next: head, published: head, tail: head - min(head, s.cap), seg: s}
+	w := writer{slots: s.slots, cap: s.cap, mask: s.cap - 1, next: head, published: head, tail: head - min(head, s.cap), seg: s}
+	w.cast, w.claimed = s.readers != nil, atomic.LoadUint64(&s.hdr.intent)
+	return w
 }
 
 // room reports whether n more records fit. It looks at the consumer's index
 // only if they do not fit by the private copy, and judges it: 0 ≤ head − tail ≤
 // capacity or the ring is broken.
 func (w *writer) room(n uint64) bool {
+	if w.cast {
+		return n <= w.cap/2
+	}
 	if w.cap-(w.next-w.tail) >= n {
 		return true
 	}
@@ -45,12 +52,18 @@ func (w *writer) room(n uint64) bool {
 
 // free looks up how many records fit now.
 func (w *writer) free() uint64 {
+	if w.cast {
+		return w.cap
+	}
 	w.room(w.cap)
 	return w.cap - (w.next - w.tail)
 }
 
 // put stages records for which there is room.
 func (w *writer) put(recs []md.Record) {
+	if w.cast {
+		w.claim(uint64(len(recs)))
+	}
 	n := copy(w.slots[w.next&w.mask:], recs)
 	copy(w.slots, recs[n:])
 	w.next += uint64(len(recs))
@@ -59,6 +72,9 @@ func (w *writer) put(recs []md.Record) {
 // slot stages one record in place and returns it, for the caller to set every
 // field of it. There must be room.
 func (w *writer) slot() *md.Record {
+	if w.cast {
+		w.claim(1)
+	}
 	r := &w.slots[w.next&w.mask]
 	w.next++
 	return r
@@ -67,6 +83,9 @@ func (w *writer) slot() *md.Record {
 // window returns free slots in one piece, at most n of them; stage them by
 // advance. There must be room for n.
 func (w *writer) window(n uint64) []md.Record {
+	if w.cast {
+		w.claim(n)
+	}
 	i := w.next & w.mask
 	return w.slots[i:min(i+n, w.cap)]
 }

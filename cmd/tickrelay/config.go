@@ -24,6 +24,9 @@ type fileConfig struct {
 	Feeds      []feedConfig `yaml:"feeds"`
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
+	Limits     limitsConfig `yaml:"limits"`
+	// ProxyProtocol are the proxies that name their clients, addresses or networks; default none.
+	ProxyProtocol []string `yaml:"proxy_protocol"`
 }
 
 // allowConfig names who may attach over the control socket besides the relay's
@@ -53,6 +56,8 @@ type ringConfig struct {
 	Strategy string   `yaml:"strategy"`
 	Topics   []string `yaml:"topics"`
 	Capacity int      `yaml:"capacity"` // records; a power of two; default 65536
+	// Broadcast: any number of readers, none of which holds the ring back.
+	Broadcast bool `yaml:"broadcast"`
 }
 
 // Limits of ring capacities in records.
@@ -110,6 +115,7 @@ func (c *fileConfig) withDefaults() {
 		}
 	}
 	c.XDP.withDefaults()
+	c.Limits.withDefaults()
 	for i := range c.Rings {
 		if c.Rings[i].Capacity == 0 {
 			c.Rings[i].Capacity = defaultRingCapacity
@@ -164,6 +170,8 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 		}
 	}
 	c.XDP.validate(d)
+	c.Limits.validate(d)
+	c.validateProxies(d)
 	strategies := map[string]bool{}
 	for i := range c.Rings {
 		c.Rings[i].validate(d, fmt.Sprintf("rings[%d]", i), strategies)

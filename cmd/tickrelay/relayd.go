@@ -154,7 +154,9 @@ func (r *relayd) addDeclared(c *ringConfig) error {
 			continue
 		}
 		served = true
-		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, r.meta(c.Strategy))
+		m := r.meta(c.Strategy)
+		m.Broadcast = c.Broadcast
+		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, m)
 		if err != nil {
 			return err
 		}
@@ -187,6 +189,7 @@ func (r *relayd) addGateway() error {
 	r.gw, err = relay.New(relay.Config{
 		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
 		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
+		ProxyProtocol: r.cfg.proxyNetworks(func(string) {}), Limits: r.cfg.Limits.limits(),
 	})
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.Duration = 500 * time.Millisecond
 	}
 	rep := &Report{Bench: "ring", Hardware: Hardware()}
-	figures := []func(time.Duration) ([]Row, error){roundTripRows, throughputRows, costRows, overrunRows}
+	figures := []func(time.Duration) ([]Row, error){roundTripRows, throughputRows, costRows, broadcastRows, overrunRows}
 	if cfg.Peer != nil {
 		figures = append(figures, func(d time.Duration) ([]Row, error) { return processRows(d, cfg.Peer) })
 	}
