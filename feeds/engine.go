@@ -148,6 +148,9 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 	if err := e.venue.Decode(frame, d); err != nil {
 		return e.rejectFrame(line, l, frame, rxNs, err)
 	}
+	if d.Refused != 0 {
+		e.stats.Rejected[RejectRange].Add(uint64(d.Refused))
+	}
 	if d.Control != ControlNone {
 		e.control(line, l, d, rxNs)
 	}

@@ -15,7 +15,7 @@ type RejectReason uint8
 const (
 	RejectMalformed   RejectReason = iota // the frame violates the venue's document
 	RejectUnsupported                     // the frame is of another dialect
-	RejectRange                           // a number fits no exponent exactly
+	RejectRange                           // a number fits no exponent exactly, or no int64 mantissa
 	RejectSnapshot                        // a REST answer could not be read
 	RejectTable                           // the instrument table took no entry
 	NumRejectReasons

@@ -127,6 +127,17 @@ func TestEngineTickerTellsChanges(t *testing.T) {
 	}
 }
 
+// TestEngineCountsStatisticsLeftOut: one with more digits than an int64 holds
+// costs itself alone and is counted.
+func TestEngineCountsStatisticsLeftOut(t *testing.T) {
+	r := liveBinance(t)
+	r.frame(`{"e":"24hrTicker","E":1700000000000,"s":"BTCUSDT","c":"76671.4381686055379793","o":"9","h":"12","l":"8","v":"5","q":"50"}`)
+	r.expect("the rest", `ticker "open":"9","high":"12","low":"8","volume":"5","turnover":"50"`)
+	if n := r.eng.Stats().Rejected[RejectRange].Load(); n != 1 {
+		t.Errorf("%d out of range, want 1", n)
+	}
+}
+
 // TestEngineGarbage: one bad frame is counted, many end the connection, none
 // stops the others.
 func TestEngineGarbage(t *testing.T) {

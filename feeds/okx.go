@@ -374,6 +374,14 @@ func okxUsualTrade(b []byte, i int, r *md.Record) int {
 	r.Size, r.SizeExp, i = jsonscan.Number(b, n[3].After(b, i))
 	r.Side, i = aggressor(b, n[4].After(b, i))
 	r.TsEvent, i = jsonscan.Time(b, n[5].After(b, i))
+	if at := n[6].After(b, i); at >= 0 {
+		var count uint64
+		count, i = jsonscan.Uint(b, at)
+		r.Count = uint32(min(count, 1<<32-1))
+		if at = n[7].After(b, i); at >= 0 {
+			i = jsonscan.Skip(b, at)
+		}
+	}
 	return i
 }
 
@@ -385,7 +393,7 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	var k, at int
 	if n := okxUsualTrade(b, i, r); n >= 0 {
 		got = needed
-		k, at = jsonscan.Member(b, n, okxTradeKeys, 6)
+		k, at = jsonscan.Member(b, n, okxTradeKeys, 8)
 	} else {
 		*r = md.Record{Kind: md.KindTrade, Count: 1}
 		k, at = jsonscan.First(b, i, okxTradeKeys)
