@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickrelay/nettune/proxy"
 )
 
 const (
@@ -157,6 +159,16 @@ func TestClients(t *testing.T) {
 		if len(n.count) != 0 {
 			t.Errorf("%s and %s: %v is left", a, b, n.count)
 		}
+	}
+}
+
+// TestProxyDefaults: tickrelay proxy writes and judges by the gateway's defaults.
+func TestProxyDefaults(t *testing.T) {
+	if l := (Limits{}).withDefaults(); l.PingEvery != proxy.DefaultPingInterval || l.MaxConns != proxy.DefaultMaxConns {
+		t.Errorf("ping interval %s and %d connections; the proxies' are %s and %d", l.PingEvery, l.MaxConns, proxy.DefaultPingInterval, proxy.DefaultMaxConns)
+	}
+	if webSocketPath != proxy.DefaultPath {
+		t.Errorf("path %s", webSocketPath)
 	}
 }
 

@@ -39,6 +39,7 @@ time-outs come from the gateway's ping interval, so that no living WebSocket is 
     ` + test,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			var notes []string
 			for _, s := range sources {
 				a, err := netip.ParseAddr(s)
 				if err != nil {
@@ -47,21 +48,22 @@ time-outs come from the gateway's ping interval, so that no living WebSocket is 
 				cfg.Sources = append(cfg.Sources, a)
 			}
 			if relay != "" {
-				if err := proxyForRelay(relay, &cfg); err != nil {
+				var err error
+				if notes, err = proxyForRelay(relay, &cfg, c.Flags().Changed); err != nil {
 					return err
 				}
 			}
 			if err := write(c.OutOrStdout(), cfg); err != nil {
 				return usageError{err}
 			}
-			for _, w := range cfg.Warnings() {
+			for _, w := range append(notes, cfg.Warnings()...) {
 				fmt.Fprintf(c.ErrOrStderr(), "tickrelay: note: %s\n", w)
 			}
 			return nil
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&relay, "config", "c", "", "the relay's configuration: take the gateway's address and whether it expects the PROXY protocol from there")
+	f.StringVarP(&relay, "config", "c", "", "the relay's configuration: take the gateway's address, its ping interval and whether it expects the PROXY protocol from there")
 	f.StringArrayVar(&cfg.Gateways, "upstream", nil, "gateway's address IP:PORT; repeat for several (default "+proxy.DefaultGateway+")")
 	f.StringArrayVar(&sources, "source", nil, "local address to connect to gateways from; repeat: each has ports for about 28,000 connections")
 	f.StringVar(&cfg.Listen, "listen", "", "clients' address, IP:PORT or :PORT (default :443 with --tls-cert, else :80)")

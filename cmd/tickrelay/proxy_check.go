@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,33 +17,58 @@ import (
 // proxyPingInterval is the gateway's default.
 const proxyPingInterval = proxy.DefaultPingInterval
 
-// proxyForRelay fills in what a relay's configuration says.
-func proxyForRelay(file string, cfg *proxy.Config) error {
+// proxyForRelay fills in what a relay's configuration says and the command line does
+// not. It returns what does not fit together, for people.
+func proxyForRelay(file string, cfg *proxy.Config, given func(flag string) bool) (notes []string, err error) {
 	c, err := loadConfig(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(cfg.Gateways) > 0 {
-		return nil
-	}
-	addr, err := resolveListen(c.Listen)
-	if err != nil {
-		return err
-	}
-	if addr.Addr().IsUnspecified() {
-		local := netip.MustParseAddr("127.0.0.1")
-		if addr.Addr().Is6() {
-			local = netip.IPv6Loopback()
+	if !given("upstream") {
+		addr, err := resolveListen(c.Listen)
+		if err != nil {
+			return nil, err
 		}
-		addr = netip.AddrPortFrom(local, addr.Port())
+		cfg.Gateways = []string{reachable(addr).String()}
 	}
-	cfg.Gateways = []string{addr.String()}
-	return nil
+	if !given("ping-interval") {
+		cfg.PingInterval = c.Limits.ping()
+	}
+	trusted := c.proxyNetworks(func(string) {})
+	if !given("proxy-protocol") {
+		cfg.ProxyProtocol = len(trusted) > 0
+	}
+	if cfg.ProxyProtocol && len(trusted) == 0 {
+		notes = append(notes, file+" has no proxy_protocol: the gateway will refuse every connection of this proxy")
+	}
+	for _, s := range cfg.Sources {
+		inside := slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(s) })
+		if cfg.ProxyProtocol && len(trusted) > 0 && !inside {
+			notes = append(notes, fmt.Sprintf("proxy_protocol of %s does not list %s: the gateway will refuse connections from there", file, s))
+		}
+		if !cfg.ProxyProtocol && inside {
+			notes = append(notes, fmt.Sprintf("proxy_protocol of %s lists %s: the gateway will refuse connections from there without --proxy-protocol", file, s))
+		}
+	}
+	return notes, nil
+}
+
+// reachable is where a proxy on this host finds a gateway that listens on addr.
+func reachable(addr netip.AddrPort) netip.AddrPort {
+	if !addr.Addr().IsUnspecified() {
+		return addr
+	}
+	local := netip.MustParseAddr("127.0.0.1")
+	if addr.Addr().Is6() {
+		local = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(local, addr.Port())
 }
 
 func proxyCheckCommand() *cobra.Command {
 	var o proxy.CheckOptions
 	var asJSON bool
+	var relay string
 	c := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Name each setting of an nginx.conf or haproxy.cfg that will cut or delay a WebSocket",
@@ -58,6 +84,15 @@ or the file cannot be judged.`,
 			files, err := proxyFiles(args)
 			if err != nil {
 				return err
+			}
+			if relay != "" {
+				cfg, err := loadConfig(relay)
+				if err != nil {
+					return err
+				}
+				if !c.Flags().Changed("ping-interval") {
+					o.PingInterval = cfg.Limits.ping()
+				}
 			}
 			r, err := proxy.Check(o, files...)
 			if err != nil {
@@ -78,6 +113,7 @@ or the file cannot be judged.`,
 		},
 	}
 	f := c.Flags()
+	f.StringVarP(&relay, "config", "c", "", "the relay's configuration: take the ping interval from there")
 	f.DurationVar(&o.PingInterval, "ping-interval", proxyPingInterval, "the gateway's ping interval")
 	f.IntVar(&o.MaxConns, "max-conns", 0, "WebSockets to bear; 0: numbers of connections are not judged")
 	f.StringVar(&o.Path, "path", proxy.DefaultPath, "path of the WebSocket")
