@@ -70,6 +70,9 @@ type sub struct {
 	listed bool // is in conn.shed
 	from   uint64
 
+	// rebase: there was no state to send, so the next message connects to from.
+	rebase bool
+
 	// missedFrom … missedTo are numbers taken from the queue that no gap message
 	// has told of yet; missedTo 0: none.
 	missedFrom, missedTo uint64
@@ -179,6 +182,10 @@ func (sb *sub) lose(f *frame) {
 
 // event queues a message of a subscription, or notes that it was left out.
 func (c *conn) event(sb *sub, f *frame) {
+	if sb.rebase && !f.keep {
+		sb.rebase = false
+		f = withPrev(f, c.format, sb.from)
+	}
 	if sb.stale && !f.keep {
 		c.shard.stats.conflated.Add(1)
 		return
@@ -260,6 +267,7 @@ func (c *conn) refresh(sb *sub, f *frame) {
 		return
 	}
 	sb.stale = false
+	sb.rebase = f == nil
 	if f != nil {
 		c.push(withPrev(f, c.format, sb.from), sb)
 	}

@@ -18,6 +18,7 @@ type history struct {
 
 	prev   uint64 // seq of the message before the first that is held
 	lowest uint64 // the smallest number whose reader can be served
+	gap    bool   // the message before the first was a gap
 }
 
 // historyStart is the first size of a buffer, in records.
@@ -26,7 +27,7 @@ const historyStart = 32
 // reset forgets everything: a reader at seq has missed nothing.
 func (y *history) reset(seq uint64) {
 	y.old, y.cur = y.old[:0], y.cur[:0]
-	y.prev, y.lowest = seq, seq
+	y.prev, y.lowest, y.gap = seq, seq, false
 }
 
 // add appends a message. One that does not fit by itself is as good as dropped.
@@ -75,8 +76,8 @@ func (y *history) rotate() {
 // After a gap or a snapshot a reader at that very number may or may not have seen all
 // that carries it; who stands behind it is served.
 func (y *history) dropped(r *md.Record) {
-	y.prev, y.lowest = r.Seq, r.Seq
-	if r.Kind == md.KindGap || r.Flags&md.FlagSnapshot != 0 {
+	y.prev, y.lowest, y.gap = r.Seq, r.Seq, r.Kind == md.KindGap
+	if y.gap || r.Flags&md.FlagSnapshot != 0 {
 		y.lowest++
 	}
 }
@@ -85,11 +86,11 @@ func (y *history) dropped(r *md.Record) {
 func (y *history) covers(s uint64) bool { return s >= y.lowest }
 
 // since calls f for each message that a reader at s has not seen, with the number of
-// the message before it. What stands at s itself is repeated if it follows a gap there:
-// neither it nor a gap without numbers changes the reader's number, and both may be
-// told twice.
+// the message before it. A snapshot at s itself is repeated if it follows a gap, as is a
+// gap without numbers: the reader's number does not tell whether it has seen them, and
+// both may be told twice.
 func (y *history) since(s uint64, f func(prev uint64, ev []md.Record)) {
-	prev, begun, gapAt := y.prev, false, false
+	prev, begun, afterGap := y.prev, false, y.gap
 	for _, recs := range [2][]md.Record{y.old, y.cur} {
 		for len(recs) > 0 {
 			n := 1
@@ -100,8 +101,8 @@ func (y *history) since(s uint64, f func(prev uint64, ev []md.Record)) {
 			recs = recs[n:]
 			seq := ev[n-1].Seq
 			gap := ev[0].Kind == md.KindGap
-			begun = begun || seq > s || seq == s && (gapAt || gap && ev[0].ID > seq)
-			gapAt = gapAt || gap && seq == s
+			begun = begun || seq > s || seq == s && (afterGap && ev[0].Flags&md.FlagSnapshot != 0 || gap && ev[0].ID > seq)
+			afterGap = gap
 			if begun {
 				f(prev, ev)
 			}

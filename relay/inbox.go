@@ -26,6 +26,8 @@ type delivery struct {
 	frame  *frame             // of anything else, may be nil
 	conn   *conn
 	info   *streamInfo // with deliverSubscribe
+	rebase bool        // with it: the first message later connects to from
+	from   uint64
 }
 
 // inbox carries work from one or more goroutines to one. Puts are batched: the

@@ -72,6 +72,14 @@ func (t *topic) startsAt(p resumePoint) uint64 {
 	return p.seq
 }
 
+// resumedTo is the number that a reader has after what catchUp returned.
+func resumedTo(p resumePoint, f *frame) uint64 {
+	if f != nil {
+		return max(p.seq, f.seq)
+	}
+	return p.seq
+}
+
 // catchUp brings a reader that stopped at p to the stream's position: the gap, if one
 // has to be made, goes out at once, and the frame to begin with is returned, nil if
 // there is none.

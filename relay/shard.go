@@ -188,6 +188,9 @@ func (s *shard) deliver(d *delivery) {
 		if d.frame != nil {
 			c.event(sb, d.frame)
 		}
+		if d.rebase && !sb.stale {
+			sb.rebase, sb.from = true, d.from
+		}
 	case deliverDrop:
 		if sb := c.subs[d.stream]; sb != nil {
 			s.leave(sb)

@@ -262,8 +262,14 @@ func (h *hub) current(st *stream, f format) *frame {
 	prev := st.last
 	switch {
 	case t.gap.Kind == md.KindGap:
-		h.one[0] = t.gap
-		ev, prev = h.one[:], t.gap.ID-1
+		// What went by since does not reach this reader either.
+		gap := t.gap
+		if gap.Count != md.UnknownMissing {
+			gap.Count = uint32(min(uint64(gap.Count)+t.seq-gap.Seq, md.UnknownMissing-1))
+		}
+		gap.Seq = t.seq
+		h.one[0] = gap
+		ev, prev = h.one[:], max(gap.ID, 1)-1
 	case !holdsState(t.channel) || !t.complete():
 		return nil
 	default:
@@ -302,7 +308,7 @@ func (h *hub) position(st *stream) []md.Record {
 // of the last message that it was sent.
 func withPrev(f *frame, fm format, prev uint64) *frame {
 	if fm == formatBinary {
-		return conflatedBinary(f)
+		return conflatedBinary(f, prev)
 	}
 	size, length := frameSize(f.data)
 	payload, rest := f.data[size:size+length], f.data[size+length:]
@@ -327,11 +333,11 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 }
 
 // conflatedBinary sets FlagConflated on the first record.
-func conflatedBinary(f *frame) *frame {
+func conflatedBinary(f *frame, prev uint64) *frame {
 	data := bytes.Clone(f.data)
 	size, _ := frameSize(data)
 	data[size+1] |= byte(md.FlagConflated)
-	return &frame{data: data, prev: f.prev, seq: f.seq}
+	return &frame{data: data, prev: prev, seq: f.seq}
 }
 
 // frameSize is the size of the header of one of our own frames and the length of its

@@ -168,13 +168,17 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 		k.streams[st.t] = st
 		st.add(1, c.format, c.shard.index)
 		delete(k.points, st.topic)
-		var first *frame
+		d := delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo}
 		if p, ok := missed[st]; ok {
-			first = h.catchUp(c, st, p)
+			d.frame = h.catchUp(c, st, p)
+			// Of a book that is broken or being built there is nothing to send yet.
+			if from := resumedTo(p, d.frame); from < st.last && p.epoch == st.t.epoch {
+				d.rebase, d.from = st.state, from
+			}
 		} else {
-			first = h.current(st, c.format)
+			d.frame = h.current(st, c.format)
 		}
-		h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, frame: first})
+		h.send(c, d)
 	}
 }
 
