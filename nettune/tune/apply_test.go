@@ -150,9 +150,13 @@ func TestDamagedJournal(t *testing.T) {
 	f("hello\n", "line 1")
 	f(`{"tune_journal":9}`+"\n", "version 9")
 	f(head+"{}\n", "line 2: neither entry nor outcome")
-	f(head+`{"done":"/x","read":"1"}`+"\n", `"/x", which has no old value`)
-	f(head+`{"key":"/x","old":"1","new":"2"}`+"\n"+`{"key":"/x","old":"2","new":"3"}`+"\n", "line 3: bad entry")
-	f(head+`{"key":"/x","format":77}`+"\n", "bad entry")
+	f(head+`{"done":"/sys/x","read":"1"}`+"\n", `"/sys/x", which has no old value`)
+	f(head+`{"key":"/sys/x","old":"1","new":"2"}`+"\n"+`{"key":"/sys/x","old":"2","new":"3"}`+"\n", "line 3: bad entry")
+	f(head+`{"key":"/sys/x","format":77}`+"\n", "bad entry")
+	for _, key := range []string{"/etc/passwd", "/sys/../etc/passwd", "etc", "", "/proc/1/mem", "nic:eth0"} {
+		f(head+`{"key":"`+key+`","old":"1","new":"2"}`+"\n", "bad entry")
+	}
+	f(head+`{"drop_in":"/etc/passwd","old":"x"}`+"\n", "bad drop-in")
 }
 
 // stubbornNIC ignores rx-usecs, rounds rings and refuses offloads.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -147,6 +148,23 @@ func parseJournal(data []byte) (*journal, error) {
 	return j, nil
 }
 
+// settable says whether a key can be one that Apply wrote. A journal is read
+// by root, and must not lead it to any other file.
+func settable(key string) bool {
+	if _, _, _, ok := splitNIC(key); ok {
+		return true
+	}
+	if filepath.Clean(key) != key {
+		return false
+	}
+	for _, dir := range []string{procSys, "/proc/irq/", "/sys/"} {
+		if strings.HasPrefix(key, dir) {
+			return true
+		}
+	}
+	return false
+}
+
 func (j *journal) line(n int, line []byte, at map[string]int) error {
 	if n == 1 {
 		if err := json.Unmarshal(line, &j.head); err != nil {
@@ -167,7 +185,7 @@ func (j *journal) line(n int, line []byte, at map[string]int) error {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
 		}
-		if _, twice := at[e.Key]; twice || e.Key == "" || e.Format > List {
+		if _, twice := at[e.Key]; twice || !settable(e.Key) || e.Format > List {
 			return fmt.Errorf("bad entry %q", clip(e.Key))
 		}
 		at[e.Key] = len(j.entries)
@@ -184,7 +202,12 @@ func (j *journal) line(n int, line []byte, at map[string]int) error {
 		j.entries[i].Read = o.Read
 	case kind["drop_in"] != nil:
 		j.dropIn = &dropIn{}
-		return json.Unmarshal(line, j.dropIn)
+		if err := json.Unmarshal(line, j.dropIn); err != nil {
+			return err
+		}
+		if filepath.Ext(j.dropIn.Path) != ".conf" || filepath.Base(filepath.Dir(j.dropIn.Path)) != "sysctl.d" {
+			return fmt.Errorf("bad drop-in %q", clip(j.dropIn.Path))
+		}
 	default:
 		return errors.New("neither entry nor outcome")
 	}

@@ -251,9 +251,9 @@ func FuzzProc(f *testing.F) {
 // FuzzJournal wants any bytes read or refused, and what was read written back
 // the same.
 func FuzzJournal(f *testing.F) {
-	f.Add([]byte(`{"tune_journal":1,"boot":"b","netns":1,"profile":"p"}` + "\n" + `{"knob":"k","group":"g","key":"/x","format":1,"old":"1 2","new":"2 3"}` + "\n" +
-		`{"drop_in":"/etc/x","old":null,"written":"y"}` + "\n" + `{"done":"/x","read":"2 3"}` + "\n"))
-	f.Add([]byte(`{"tune_journal":1}` + "\n" + `{"key":"/x","old`))
+	f.Add([]byte(`{"tune_journal":1,"boot":"b","netns":1,"profile":"p"}` + "\n" + `{"knob":"k","group":"g","key":"/sys/x","format":1,"old":"1 2","new":"2 3"}` + "\n" +
+		`{"drop_in":"/etc/sysctl.d/x.conf","old":null,"written":"y"}` + "\n" + `{"done":"/sys/x","read":"2 3"}` + "\n"))
+	f.Add([]byte(`{"tune_journal":1}` + "\n" + `{"key":"/sys/x","old`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		j, err := parseJournal(data)
 		if err != nil {

@@ -102,7 +102,7 @@ func coreKnobs() []Knob {
 		{Name: "net.core.busy_read", Group: GroupBusyPoll, Want: lowLatency("50"), Severity: Info,
 			Why: "a blocking read polls the device for 50 µs before it sleeps", Source: srcNet + " busy_read", Risk: "CPU time and power; helps only drivers with NAPI busy polling", Needs: NeedRestart},
 		{Name: "net.core.busy_poll", Group: GroupBusyPoll, Want: lowLatency("50"), Severity: Info,
-			Why: "poll and select poll the device for 50 µs before they sleep; epoll only after its own setting (EPIOCSPARAMS)", Source: srcNet + " busy_poll", Risk: "CPU time and power"},
+			Why: "poll, select and epoll poll the device for 50 µs before they sleep", Source: srcNet + " busy_poll", Risk: "CPU time and power"},
 		{Name: "net.core.default_qdisc", Group: GroupTCP, Format: Choice, Want: Want{AWSENA: "fq"}, Severity: Info,
 			Why: "paces what BBR sends; for devices that come up afterwards", Source: srcNet + " default_qdisc", Risk: "none known"},
 		{Name: "net.core.rps_sock_flow_entries", Group: GroupSteering, Rule: AtLeast, Want: lowLatency("{rfsall}"), Severity: Info,
