@@ -93,12 +93,12 @@ func TestLiveStock(t *testing.T) {
 		{"nginx no request headers", "nginx", ngx("", "", headers+"proxy_pass_request_headers off;"), fails},
 		{"nginx read timeout", "nginx", ngx("proxy_read_timeout 400ms;", "", headers), cut},
 		{"nginx map", "nginx", ngx("map $http_upgrade $cu { default upgrade; '' close; }", "", strings.Replace(headers, "Connection upgrade", "Connection $cu", 1)), lives},
-		{"nginx other time-outs", "nginx", ngx("keepalive_timeout 1s; limit_rate 2k;", "", headers+"proxy_buffering on;"), lives},
+		{"nginx other time-outs", "nginx", ngx("keepalive_timeout 300ms; client_header_timeout 300ms; client_body_timeout 300ms; limit_rate 2k; gzip on; gzip_types *;", "", headers+"proxy_buffering on;"), lives},
 		{"haproxy side time-outs", "haproxy", ha("timeout client 400\ntimeout server 400ms", ""), cut},
 		{"haproxy tunnel", "haproxy", ha("timeout client 1m\ntimeout server 1m", "timeout tunnel 400ms"), cut},
 		{"haproxy tunnel longer", "haproxy", ha("timeout client 400ms\ntimeout server 400ms", "timeout tunnel 1m"), lives},
 		{"haproxy del-header", "haproxy", ha("timeout client 1m\ntimeout server 1m\ntimeout tunnel 1m\ntimeout client-fin 1s\ntimeout server-fin 1s", "http-request del-header Upgrade"), fails},
-		{"haproxy httpclose", "haproxy", ha("timeout client 1m\ntimeout server 1m\ntimeout tunnel 1m\ntimeout client-fin 1s\ntimeout server-fin 1s\noption httpclose", ""), lives},
+		{"haproxy httpclose", "haproxy", ha("timeout client 1m\ntimeout server 1m\ntimeout tunnel 1m\ntimeout client-fin 1s\ntimeout server-fin 1s\ntimeout http-request 300ms\ntimeout http-keep-alive 300ms\ntimeout queue 300ms\noption httpclose", ""), lives},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
