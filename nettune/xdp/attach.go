@@ -30,7 +30,7 @@ func Attach(c Config) (Attached, error) {
 		return Attached{}, err
 	}
 	a := Attached{Interface: c.Interface}
-	dev, err := findDevice(c.Interface)
+	_, err := findDevice(c.Interface) // before anything is made
 	if err != nil {
 		return a, err
 	}
@@ -47,6 +47,10 @@ func Attach(c Config) (Attached, error) {
 		return a, explain("attach to "+c.Interface, err)
 	}
 	defer unlock()
+	dev, err := findDevice(c.Interface) // as it is under the lock
+	if err != nil {
+		return a, err
+	}
 	return a, explain("attach to "+c.Interface, a.attach(&c, p, dev))
 }
 
@@ -121,7 +125,7 @@ func liveLink(p pins, dev device) (link.Link, error) {
 		_ = l.Close()
 		return nil, err
 	}
-	if x := info.XDP(); x != nil && int(x.Ifindex) == dev.index && info.Program == dev.program {
+	if x := info.XDP(); x != nil && int(x.Ifindex) == dev.index {
 		return l, nil
 	}
 	return nil, errors.Join(os.Remove(p.path(pinLink)), l.Close())

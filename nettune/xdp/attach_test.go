@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -246,6 +247,33 @@ func TestInterfaceGone(t *testing.T) {
 	if !stats(t, server, f).Attached {
 		t.Error("not attached again")
 	}
+}
+
+// Commands at the same time wait for each other.
+func TestAttachAndDetachAtOnce(t *testing.T) {
+	fs := bpffs(t)
+	server, _ := cable(t)
+	c := Config{Target: Target{Interface: serverIf, BPFFS: fs}, Port: 8080}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 8 {
+				err := server.try(func() error {
+					if _, err := Attach(c); err != nil {
+						return fmt.Errorf("attach: %w", err)
+					}
+					_, err := Detach(c.Target)
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	nothingLeft(t, server, fs)
 }
 
 // foreign loads a program that is not ours.

@@ -241,5 +241,5 @@ func attachedTo(p pins, dev device) bool {
 		return false
 	}
 	x := info.XDP()
-	return x != nil && int(x.Ifindex) == dev.index && info.Program == dev.program
+	return x != nil && int(x.Ifindex) == dev.index
 }
