@@ -91,6 +91,7 @@ measured: prove on a quiet host, against the path that matters.`,
 			}
 			defer h.Close()
 			pc.Wakeup = len(f.groups) == 0 && f.profile != "conservative" || contains(f.groups, string(tune.GroupWakeup))
+			pc.Disruptive = len(f.groups) > 0
 			if len(plan) > 0 || pc.Wakeup {
 				if err := confirm(c, yes, fmt.Sprintf("Switch %d settings to and fro while measuring?", len(plan))); err != nil {
 					return err

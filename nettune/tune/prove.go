@@ -26,6 +26,7 @@ type ProveConfig struct {
 	MinEffect  float64       // least improvement of a metric worth keeping; default 0.03
 	Rounds     int           // pairs of rounds per group; default what Confidence needs and four more
 	Settle     time.Duration // pause after switching; default 20 ms
+	Disruptive bool          // also try rings and offloads: with many devices each switch takes the link down
 	Wakeup     bool          // also try holding the wake-up latency at 0
 	Seed       uint64        // of the order within pairs; default 1
 	Progress   func(string)  // a line per group; may be nil
@@ -63,6 +64,7 @@ const (
 	Harms    Verdict = "harms"     // reverted: some metric became worse
 	Refused  Verdict = "refused"   // nothing of the group could be written
 	Broke    Verdict = "broke"     // the probe failed with it; reverted
+	Skipped  Verdict = "skipped"   // not tried: disruptive
 )
 
 // Metric compares one figure without and with a group.
@@ -101,8 +103,9 @@ type Proof struct {
 // are journalled first, so Revert cleans up after a crash.
 func Prove(ctx context.Context, h *Host, plan []Change, p Probe, c ProveConfig) (proof *Proof, err error) {
 	c = c.withDefaults(h)
-	groups := trialGroups(plan, c.Wakeup)
 	proof = &Proof{Confidence: c.Confidence, Groups: []GroupProof{}}
+	plan = proof.spare(plan, c.Disruptive)
+	groups := trialGroups(plan, c.Wakeup)
 	if proof.Rounds, proof.Alpha, err = design(c, len(groups)); err != nil || len(groups) == 0 {
 		return proof, err
 	}
@@ -134,6 +137,24 @@ func Prove(ctx context.Context, h *Host, plan []Change, p Probe, c ProveConfig) 
 		c.Progress(fmt.Sprintf("%s: %s (%s)", gp.Group, gp.Verdict, gp.Reason))
 	}
 	return proof, nil
+}
+
+// spare takes the groups out of the plan whose every switch may take a link
+// down, unless they are wanted.
+func (p *Proof) spare(plan []Change, wanted bool) []Change {
+	if wanted {
+		return plan
+	}
+	return slices.DeleteFunc(slices.Clone(plan), func(ch Change) bool {
+		if ch.Group != GroupRings && ch.Group != GroupOffloads {
+			return false
+		}
+		if !slices.ContainsFunc(p.Groups, func(g GroupProof) bool { return g.Group == ch.Group }) {
+			p.Groups = append(p.Groups, GroupProof{Group: ch.Group, Verdict: Skipped,
+				Reason: "each switch may take the link down for a moment; name the group to try it"})
+		}
+		return true
+	})
 }
 
 // trialGroups are the plan's groups in the order of Groups.

@@ -191,6 +191,34 @@ func TestProveRefusesPoorDesigns(t *testing.T) {
 	f(ProveConfig{Wakeup: true}, "on this machine only")
 }
 
+// TestProveSparesLinks tries rings and offloads only when asked.
+func TestProveSparesLinks(t *testing.T) {
+	f := func(disruptive bool, want Verdict) {
+		t.Helper()
+		h, dir := fixture(t, "numa2")
+		before := snapshot(t, dir)
+		plan, err := Plan(h, Options{Profile: builtIn(t, "low-latency"), Groups: []Group{GroupRings, GroupOffloads}})
+		if err != nil || len(plan) != 2 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		m := &modelProbe{h: h, rng: rand.New(rand.NewPCG(1, 1))}
+		proof, err := Prove(context.Background(), h, plan, m, ProveConfig{Settle: time.Nanosecond, Disruptive: disruptive})
+		if err != nil || len(proof.Groups) != 2 || (m.rounds == 0) == disruptive {
+			t.Fatalf("%+v, %v, %d rounds", proof, err, m.rounds)
+		}
+		for _, g := range proof.Groups {
+			if g.Verdict != want {
+				t.Errorf("disruptive %v: %s: %s, want %s", disruptive, g.Group, g.Verdict, want)
+			}
+		}
+		if diff := differences(before, snapshot(t, dir)); len(diff) > 0 {
+			t.Error(diff)
+		}
+	}
+	f(false, Skipped)
+	f(true, NoEffect)
+}
+
 // TestProveOverJournal keeps what an earlier apply had journalled.
 func TestProveOverJournal(t *testing.T) {
 	h, dir, before, _ := applied(t, "numa2", "conservative", ApplyConfig{})
