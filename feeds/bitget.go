@@ -168,26 +168,30 @@ func (Bitget) Decode(frame []byte, d *Decoded) error {
 	return nil
 }
 
+// bitgetHeadKeys are the members that nearly every push begins with.
+var bitgetHeadKeys = jsonscan.Names("action", "arg", "instType", "channel", "instId", "data")
+
 // bitgetUsual reads how nearly every push begins, and its data where it comes
 // next; of any other frame only the opening brace.
 func bitgetUsual(b []byte, d *Decoded) (p bitgetPush, next int, more bool) {
-	var i int
-	p.action, i = jsonscan.Text(b, jsonscan.Literal(b, 0, `{"action":`))
-	p.class, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"arg":{"instType":`))
-	p.channel, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"channel":`))
-	p.native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
-	if i = jsonscan.Literal(b, i, `},`); i < 0 {
+	n := bitgetHeadKeys
+	i := n[0].Opens(b, 0)
+	p.action, i = jsonscan.Text(b, i)
+	i = n[1].After(b, i)
+	p.class, i = jsonscan.Text(b, n[2].Opens(b, i))
+	p.channel, i = jsonscan.Text(b, n[3].After(b, i))
+	p.native, i = jsonscan.Text(b, n[4].After(b, i))
+	if i = jsonscan.Literal(b, i, `}`); i < 0 {
 		next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
 		return bitgetPush{}, next, more
 	}
-	if at := jsonscan.Literal(b, i, `"data":`); at >= 0 {
+	if at := n[5].After(b, i); at >= 0 {
 		if i = bitgetData(b, at, d, &p); i < 0 {
 			return p, i, false
 		}
-		next, more = jsonscan.Next(b, i, '{')
-		return p, next, more
 	}
-	return p, jsonscan.Space(b, i), true
+	next, more = jsonscan.Next(b, i, '{')
+	return p, next, more
 }
 
 // bitgetFinish sets what may come behind the data: the action, and the time of

@@ -154,23 +154,27 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 	return nil
 }
 
+// okxHeadKeys are the members that nearly every push begins with.
+var okxHeadKeys = jsonscan.Names("arg", "channel", "instId", "data")
+
 // okxUsual reads how nearly every push begins, and its data where it comes next;
 // of any other frame only the opening brace.
 func okxUsual(b []byte, d *Decoded) (channel, native []byte, next int, more bool) {
-	channel, i := jsonscan.Text(b, jsonscan.Literal(b, 0, `{"arg":{"channel":`))
-	native, i = jsonscan.Text(b, jsonscan.Literal(b, i, `,"instId":`))
-	if i = jsonscan.Literal(b, i, `},`); i < 0 {
+	n := okxHeadKeys
+	i := n[0].Opens(b, 0)
+	channel, i = jsonscan.Text(b, n[1].Opens(b, i))
+	native, i = jsonscan.Text(b, n[2].After(b, i))
+	if i = jsonscan.Literal(b, i, `}`); i < 0 {
 		next, more = jsonscan.Open(b, jsonscan.Space(b, 0), '{')
 		return nil, nil, next, more
 	}
-	if at := jsonscan.Literal(b, i, `"data":`); at >= 0 {
+	if at := n[3].After(b, i); at >= 0 {
 		if i = okxData(b, at, d, channel, native); i < 0 {
 			return channel, native, i, false
 		}
-		next, more = jsonscan.Next(b, i, '{')
-		return channel, native, next, more
 	}
-	return channel, native, jsonscan.Space(b, i), true
+	next, more = jsonscan.Next(b, i, '{')
+	return channel, native, next, more
 }
 
 func okxControl(d *Decoded, event, code, msg []byte) {
