@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/vishvananda/netns"
 )
 
@@ -73,27 +72,45 @@ func TestFeederAndCollector(t *testing.T) {
 	}
 }
 
-// gather reads c in this goroutine (a registry would start others, in another
-// network namespace) as lines of the text format.
+// gather reads c as lines of the text format. It collects in this goroutine,
+// since a registry starts others, in another network namespace.
 func gather(t *testing.T, c prometheus.Collector) (lines []string) {
 	t.Helper()
 	ch := make(chan prometheus.Metric, 100)
 	c.Collect(ch)
 	close(ch)
+	var got collected
 	for m := range ch {
-		var d dto.Metric
-		if err := m.Write(&d); err != nil {
-			t.Error(err)
-			continue
+		got = append(got, m)
+	}
+	reg := prometheus.NewPedanticRegistry()
+	if err := reg.Register(got); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			lines = append(lines, fmt.Sprintf("%s{%s} %v", f.GetName(), strings.Join(labels, ","), m.GetCounter().GetValue()+m.GetGauge().GetValue()))
 		}
-		name := strings.Split(m.Desc().String(), `"`)[1]
-		var labels []string
-		for _, l := range d.Label {
-			labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
-		}
-		lines = append(lines, fmt.Sprintf("%s{%s} %v", name, strings.Join(labels, ","), d.GetCounter().GetValue()+d.GetGauge().GetValue()))
 	}
 	return lines
+}
+
+// collected are metrics that were read already.
+type collected []prometheus.Metric
+
+func (c collected) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c collected) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c {
+		ch <- m
+	}
 }
 
 // Without a filter nothing fails, and what is lost is counted.
