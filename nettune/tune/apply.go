@@ -125,6 +125,9 @@ func prepare(h *Host, plan []Change, c ApplyConfig) (*journal, []Result, error) 
 	case j.head.Netns != head.Netns:
 		return nil, nil, fmt.Errorf("%w: %s", ErrOtherNetns, c.Journal)
 	}
+	if c.Profile != "" {
+		j.head.Profile = c.Profile
+	}
 	results := make([]Result, 0, len(plan))
 	for _, ch := range plan {
 		r := Result{Knob: ch.Knob, Group: ch.Group, Place: ch.Place, Key: ch.Key, New: ch.New}

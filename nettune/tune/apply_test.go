@@ -287,6 +287,27 @@ func TestPersist(t *testing.T) {
 	f("net.core.rmem_max = 1\n")
 }
 
+// TestPersistFollowsGroups takes a reverted group out of the drop-in.
+func TestPersistFollowsGroups(t *testing.T) {
+	h, dir, before, _ := applied(t, "ena", "conservative", ApplyConfig{Persist: true})
+	file := filepath.Join(dir, DefaultDropIn)
+	if !strings.Contains(rawFile(t, file), "tcp_keepalive_time") {
+		t.Fatal(rawFile(t, file))
+	}
+	if _, err := Revert(context.Background(), h, RevertConfig{Groups: []Group{GroupKeepalive}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := rawFile(t, file); strings.Contains(text, "tcp_keepalive_time") || !strings.Contains(text, "tcp_fastopen = 3") {
+		t.Errorf("after the group was reverted:\n%s", text)
+	}
+	if _, err := Revert(context.Background(), h, RevertConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := differences(before, snapshot(t, dir)); len(diff) > 0 {
+		t.Error(diff)
+	}
+}
+
 // TestEditedDropIn leaves a drop-in alone that somebody edited.
 func TestEditedDropIn(t *testing.T) {
 	h, dir, _, _ := applied(t, "ena", "conservative", ApplyConfig{Persist: true})

@@ -142,7 +142,7 @@ func (j *journal) revert(ctx context.Context, h *Host, c RevertConfig) ([]Result
 	if len(j.entries) == 0 && j.dropIn == nil {
 		return out, j.remove()
 	}
-	if j.dropIn != nil && len(c.Groups) > 0 {
+	if j.dropIn != nil && len(c.Groups) > 0 && j.dropIn.verify().Status == Kept {
 		if err := writeDropIn(j, j.head.Profile); err != nil {
 			return out, err
 		}
