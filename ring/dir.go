@@ -193,7 +193,7 @@ func (d *Dir) CreateTable(entries int) (*md.Table, error) {
 		return nil, fmt.Errorf("ring: instrument table of %s: %w", d.path, ErrBusy)
 	}
 	f := &shmFiles{dir: d.path, name: tableName}
-	fd, mem, err := f.createFile("", md.TableSize(entries), d.perm.mode(0o600, 0o040), d.perm)
+	fd, mem, err := f.createFile("", md.TableSize(entries), d.perm.mode(0o600, 0o040), d.perm, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ring: instrument table of %s: %w", d.path, err)
 	}

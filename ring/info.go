@@ -23,14 +23,15 @@ type Info struct {
 	Epoch     int64        `json:"epoch"` // ns since 1970 UTC, 0 before a feed took it
 	TableID   uint64       `json:"table_id"`
 	CreatedNs int64        `json:"created_ns"`
-	Capacity  int          `json:"capacity"` // records
-	Bytes     int          `json:"bytes"`    // of both parts
-	Head      uint64       `json:"head"`     // records ever written
-	Tail      uint64       `json:"tail"`     // records ever read or skipped
-	Depth     int          `json:"depth"`    // records that wait
-	Attached  uint64       `json:"attached"` // consumers that ever opened it
-	Sleeping  bool         `json:"sleeping"` // the consumer sleeps in the kernel
-	Wake      string       `json:"wake"`     // how the consumer said it waits: block, eventfd, spin, yield
+	Capacity  int          `json:"capacity"`  // records
+	Node      int32        `json:"numa_node"` // where its pages were found at creation, -1 unknown
+	Bytes     int          `json:"bytes"`     // of both parts
+	Head      uint64       `json:"head"`      // records ever written
+	Tail      uint64       `json:"tail"`      // records ever read or skipped
+	Depth     int          `json:"depth"`     // records that wait
+	Attached  uint64       `json:"attached"`  // consumers that ever opened it
+	Sleeping  bool         `json:"sleeping"`  // the consumer sleeps in the kernel
+	Wake      string       `json:"wake"`      // how the consumer said it waits: block, eventfd, spin, yield
 	Producer  PeerInfo     `json:"producer"`
 	Consumer  PeerInfo     `json:"consumer"`
 	Broadcast bool         `json:"broadcast"`         // any number of readers, none of which holds it back
@@ -89,7 +90,7 @@ func (s *Segment) Info() (in Info) {
 	in = Info{
 		Name: s.Name(), Strategy: s.Strategy(), Relay: text(h.relay[:]),
 		Venue: md.Venue(atomic.LoadUint32(&h.venue)), Epoch: atomic.LoadInt64(&h.epoch),
-		TableID: h.tableID, CreatedNs: h.createdNs, Capacity: int(s.cap), Bytes: len(s.data) + len(s.ctlMem),
+		TableID: h.tableID, Node: h.numaNode, CreatedNs: h.createdNs, Capacity: int(s.cap), Bytes: len(s.data) + len(s.ctlMem),
 		Counters: s.Counters(), Topics: s.Topics(),
 		Producer: PeerInfo{PID: int(h.producerPID), Alive: true, BeatNs: atomic.LoadInt64(&h.beatNs)},
 	}

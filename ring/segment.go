@@ -43,6 +43,8 @@ type Meta struct {
 	// Broadcast makes a ring for any number of readers; see NewBroadcastReader.
 	// Its capacity is at least MinBroadcast.
 	Broadcast bool
+	// Memory is what a ring made by CreateShm lies in.
+	Memory Memory
 }
 
 // ctlSize is the size of the .ctl part.

@@ -39,6 +39,7 @@ type shmFiles struct {
 	dataFD           *descriptor // the producer's carries its lock; a consumer probes on it
 	ctlFD            *descriptor // the consumer's carries its lock; the producer probes on it
 	dataIno, dataDev uint64
+	memory           *MemoryReport // of a ring that this process created
 }
 
 // descriptor is a file descriptor that closes once.
@@ -80,19 +81,20 @@ func CreateShm(dir, name string, capacity int, m Meta, perm Perm) (*Segment, err
 func (f *shmFiles) create(capacity int, m Meta, perm Perm) (*Segment, error) {
 	var err error
 	capacity = m.capacity(capacity)
-	if f.dataFD, f.data, err = f.createFile(dataSuffix, DataSize(capacity, m.MaxTopics), perm.mode(0o600, 0o040), perm); err != nil {
+	if err = f.createData(DataSize(capacity, m.MaxTopics), perm.mode(0o600, 0o040), perm, m.Memory); err != nil {
 		return nil, err
 	}
 	if err := tryLock(f.dataFD.fd); err != nil {
 		return nil, err
 	}
-	if f.ctlFD, f.ctl, err = f.createFile(ctlSuffix, m.ctlSize(), perm.mode(0o600, 0o060), perm); err != nil {
+	if f.ctlFD, f.ctl, err = f.createFile(ctlSuffix, m.ctlSize(), perm.mode(0o600, 0o060), perm, nil); err != nil {
 		return nil, err
 	}
 	s, err := NewSegment(f.data, f.ctl, capacity, m)
 	if err != nil {
 		return nil, err
 	}
+	s.hdr.numaNode = int32(f.memory.Node)
 	if err := f.remember(); err != nil {
 		return nil, err
 	}
@@ -104,8 +106,9 @@ func (f *shmFiles) create(capacity int, m Meta, perm Perm) (*Segment, error) {
 	return s, nil
 }
 
-// createFile makes one file with its space claimed, and maps it.
-func (f *shmFiles) createFile(suffix string, size int, mode os.FileMode, perm Perm) (*descriptor, []byte, error) {
+// createFile makes one file with its space claimed, and maps it. place, if not
+// nil, says where its pages shall lie before there are any.
+func (f *shmFiles) createFile(suffix string, size int, mode os.FileMode, perm Perm, place func([]byte)) (*descriptor, []byte, error) {
 	if err := checkSpace(f.dir, size); err != nil {
 		return nil, nil, err
 	}
@@ -119,11 +122,13 @@ func (f *shmFiles) createFile(suffix string, size int, mode os.FileMode, perm Pe
 	if perm.Group != 0 {
 		err = errors.Join(unix.Fchown(fd, -1, perm.Group), unix.Fchmod(fd, uint32(mode))) // past the umask
 	}
-	if err == nil {
+	var mem []byte
+	if err == nil && place != nil {
+		mem, err = mapPlaced(fd, size, place)
+	} else if err == nil {
 		err = fallocate(fd, size)
 	}
-	var mem []byte
-	if err == nil {
+	if err == nil && mem == nil {
 		mem, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
 	if err != nil {
@@ -218,6 +223,9 @@ func (f *shmFiles) open(inspect bool) (*Segment, error) {
 
 func openFile(path string, flags int) (*descriptor, error) {
 	fd, err := unix.Open(path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) && linkTarget(path) {
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -274,7 +282,7 @@ func (f *shmFiles) remember() error {
 // sameFile reports whether the path still leads to the file that is mapped.
 func (f *shmFiles) sameFile() (same, exists bool) {
 	var st unix.Stat_t
-	if err := unix.Lstat(f.path(dataSuffix), &st); err != nil {
+	if err := unix.Stat(f.path(dataSuffix), &st); err != nil { // through the link of a memfd
 		return false, false
 	}
 	return st.Ino == f.dataIno && uint64(st.Dev) == f.dataDev, true

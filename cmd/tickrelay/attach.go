@@ -180,6 +180,13 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 	return added, nil
 }
 
+// tellMemory logs what a ring wanted of memory and did not get.
+func (r *relayd) tellMemory(seg *ring.Segment) {
+	for _, d := range seg.Memory().Degraded {
+		r.log.Warn("ring in other memory than asked for", "ring", seg.Name(), "missing", d)
+	}
+}
+
 func (a *attachment) has(f *feedUnit) bool {
 	for _, p := range a.parts {
 		if p.feed == f {
@@ -191,10 +198,13 @@ func (a *attachment) has(f *feedUnit) bool {
 
 func (a *attachment) add(f *feedUnit, pats []md.Pattern) error {
 	name := ringName(a.req.Strategy, f.Name()) + "-" + strconv.Itoa(a.n)
-	seg, err := a.r.dir.CreateRing(name, a.req.Capacity, a.r.meta(a.req.Strategy))
+	m := a.r.meta(a.req.Strategy)
+	m.Memory.Huge = a.r.cfg.Memory.Huge // such a ring has no path
+	seg, err := a.r.dir.CreateRing(name, a.req.Capacity, m)
 	if err != nil {
 		return err
 	}
+	a.r.tellMemory(seg)
 	detach, err := f.Attach(seg, a.r.wants(f.venue, pats))
 	if err != nil {
 		return errors.Join(err, seg.Close())

@@ -21,6 +21,7 @@ type fileConfig struct {
 	Group      string       `yaml:"group"`          // group that may open the rings; default none
 	CPULatency *int         `yaml:"cpu_latency_us"` // longest wake-up of idle CPUs, held while the relay runs; default not asked
 	Allow      allowConfig  `yaml:"allow"`          // who else may attach; default nobody
+	Memory     memoryConfig `yaml:"memory"`         // of the rings; default whatever comes
 	Feeds      []feedConfig `yaml:"feeds"`
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
@@ -34,6 +35,14 @@ type fileConfig struct {
 type allowConfig struct {
 	Users  []string `yaml:"users"`
 	Groups []string `yaml:"groups"`
+}
+
+// memoryConfig says what memory the rings want; see ring.Memory.
+type memoryConfig struct {
+	Huge  bool `yaml:"huge"`  // reserved huge pages, for rings attached over the socket
+	Touch bool `yaml:"touch"` // fault every page in at creation
+	Lock  bool `yaml:"lock"`  // mlock
+	Node  *int `yaml:"node"`  // NUMA node; -1: that of the processor that creates the ring
 }
 
 // feedConfig is one feed: one hot loop on one venue.

@@ -160,6 +160,7 @@ func (r *relayd) addDeclared(c *ringConfig) error {
 		if err != nil {
 			return err
 		}
+		r.tellMemory(seg)
 		r.rings = append(r.rings, seg)
 		if _, err := f.Attach(seg, r.wants(f.venue, pats)); err != nil {
 			return err
@@ -173,7 +174,12 @@ func (r *relayd) addDeclared(c *ringConfig) error {
 
 // meta describes a ring of this relay.
 func (r *relayd) meta(strategy string) ring.Meta {
-	return ring.Meta{Strategy: strategy, TableID: r.table.ID()}
+	c := &r.cfg.Memory
+	m := ring.Meta{Strategy: strategy, TableID: r.table.ID(), Memory: ring.Memory{Touch: c.Touch, Lock: c.Lock}}
+	if c.Node != nil {
+		m.Memory.Bind, m.Memory.Node = true, *c.Node
+	}
+	return m
 }
 
 func ringName(strategy, feed string) string { return strategy + "-" + feed }
