@@ -27,6 +27,11 @@ type Config struct {
 	Options nettune.Options
 	// Table names the instruments of the records. Required.
 	Table *md.TableView
+	// OpenTable opens the instrument table that is there now. It is called, from any
+	// goroutine, when a ring that was opened by its path refers to another table than
+	// the last one: the relay that wrote it was started anew. nil: such a ring is not
+	// read.
+	OpenTable func() (*md.TableView, error)
 	// Feeds reports the feeds for the page and /readyz. It is called
 	// from HTTP goroutines. nil: no feed runs in this process.
 	Feeds func() []FeedStatus

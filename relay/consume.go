@@ -63,7 +63,9 @@ func (h *hub) heartbeat(r *md.Record) {
 	}
 	epoch := int64(r.ID)
 	if t.live && t.epoch == epoch {
-		if r.Seq > t.seq {
+		if t.down {
+			h.topicUp(t, r.Seq)
+		} else if r.Seq > t.seq {
 			h.stats.jumps.Add(1)
 		}
 		return
@@ -83,7 +85,7 @@ func (t *topic) begin(epoch int64, seq uint64) {
 	if !t.live || t.epoch != epoch {
 		t.history.reset(seq)
 	}
-	t.live, t.epoch, t.seq = true, epoch, seq
+	t.live, t.down, t.epoch, t.seq = true, false, epoch, seq
 	for _, st := range t.streams {
 		st.last, st.shown, st.restart = seq, false, true
 		st.pending, st.cache = st.pending[:0], [numFormats]*frame{}
@@ -186,6 +188,7 @@ func (h *hub) gapRecord(r *md.Record) {
 func (h *hub) topicOf(instrument uint32, c md.Channel) *topic {
 	if int(instrument) < len(h.byKey) {
 		if row := h.byKey[instrument]; row != nil && row[c] != nil {
+			row[c].source = h.source
 			return row[c]
 		}
 	}
@@ -201,6 +204,7 @@ func (h *hub) topicOf(instrument uint32, c md.Channel) *topic {
 		h.byKey[instrument] = make([]*topic, md.NumChannels)
 	}
 	t := newTopic(in, c)
+	t.source = h.source
 	t.history = history{half: h.limits.HistoryRecords / 2, spare: &h.historySpare,
 		bytes: &h.stats.history}
 	h.byKey[instrument][c] = t

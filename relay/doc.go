@@ -5,11 +5,11 @@
 // topics in order, with neither a duplicate nor a hole that a gap message does not
 // name; an event is encoded at most once per format and set of options, however
 // many subscribers it has; a slow subscriber is held in a bounded queue, costs the
-// others nothing, and is told what it missed.
+// others nothing, and is told what it missed; a ring that ends is a gap at once.
 //
 // It does not: keep more history than the bounded one that resume is served from,
-// speak TLS or authenticate, influence the feeds in any way (a gateway too slow for its ring
-// gets an overrun gap, as every consumer does).
+// speak TLS or authenticate, influence the feeds in any way (a gateway too slow for
+// its ring gets an overrun gap, as every consumer does).
 //
 //	rings ──▶ hub ──frames, once per format──▶ shard 0 ──▶ connections
 //	           ▲  books, last values, numbers └▶ shard 1 ──▶ connections
@@ -19,6 +19,6 @@
 //	listener ──▶ acceptor ── upgrade to WebSocket ──▶ a shard, by turns
 //	                     └── anything else ──▶ fasthttp, one goroutine each
 //
-// Goroutines of Run: the acceptor, the hub, one waiter per ring, one per shard,
-// one per HTTP request in progress. None per WebSocket connection.
+// Goroutines of Run: the acceptor, the hub, one waiter per ring and one more while
+// it is looked for by its path, one per shard, one per HTTP request in progress. None per WebSocket connection.
 package relay

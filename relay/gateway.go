@@ -24,10 +24,17 @@ type Gateway struct {
 	addr      netip.AddrPort
 	started   time.Time
 	upgraded  atomic.Uint64
+	state     atomic.Int32
 }
 
-// New opens the listener, so that Addr is known, and starts nothing. All problems
-// of cfg come joined in one error.
+// Values of Gateway.state.
+const (
+	gatewayRun = iota + 1
+	gatewayClosed
+)
+
+// New opens the listener, so that Addr is known, and starts nothing: Run or Close it.
+// All problems of cfg come joined in one error.
 func New(cfg Config) (*Gateway, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -71,6 +78,24 @@ func (g *Gateway) AddRing(c *ring.Consumer) {
 	g.hub.inbox.put(request{op: requestRing, ring: c})
 }
 
+// AddRingPath makes the gateway read the ring dir/name, which is opened when it is
+// there, and again whenever its producer has gone and is back: its topics get a gap, and
+// fresh state when there is a producer. Safe as AddRing.
+func (g *Gateway) AddRingPath(dir, name string) {
+	g.hub.inbox.put(request{op: requestRing, path: &ringPath{dir, name}})
+}
+
+// Close ends a gateway that was never run: its listener, and the rings that it was
+// given. Once Run was called it does nothing.
+func (g *Gateway) Close() {
+	if !g.state.CompareAndSwap(0, gatewayClosed) {
+		return
+	}
+	g.accept.poller.Close()
+	g.closePollers()
+	g.hub.closeWaiting()
+}
+
 // Addr is the address that is listened on.
 func (g *Gateway) Addr() netip.AddrPort { return g.addr }
 
@@ -86,8 +111,11 @@ func (g *Gateway) connections() int {
 // Run serves until ctx is cancelled, then drains: it accepts nobody any more, clients
 // get what was queued for them and a close frame with code 1001, within
 // Limits.DrainTimeout. It returns nil after a drain, or what broke a loop. Call it
-// once.
+// once, and not after Close.
 func (g *Gateway) Run(ctx context.Context) error {
+	if !g.state.CompareAndSwap(0, gatewayRun) {
+		return errors.New("relay: the gateway was run or closed before")
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -107,6 +135,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	<-ctx.Done()
 	end := time.Now().Add(g.cfg.Limits.DrainTimeout)
 	wg.Wait() // the acceptor too, so that no request begins any more
+	g.hub.closeWaiting()
 	g.http.shutdown(max(0, time.Until(end)))
 	g.cfg.Log.Info("gateway stopped", "addr", g.addr.String())
 	return errors.Join(errs...)

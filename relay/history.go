@@ -30,6 +30,14 @@ func (y *history) reset(seq uint64) {
 	y.prev, y.lowest, y.gap = seq, seq, false
 }
 
+// free gives the memory back.
+func (y *history) free() {
+	n := cap(y.old) + cap(y.cur)
+	*y.spare += n
+	y.bytes.Add(-int64(n) * md.RecordSize)
+	y.old, y.cur = nil, nil
+}
+
 // add appends a message. One that does not fit by itself is as good as dropped.
 func (y *history) add(ev []md.Record) {
 	if !y.fits(len(ev)) {

@@ -67,7 +67,7 @@ func reply(ctx *fasthttp.RequestCtx, body []byte) {
 
 func (h *httpServer) instruments(ctx *fasthttp.RequestCtx) {
 	out := []byte(`{"instruments":[`)
-	table := h.g.cfg.Table
+	table := h.g.hub.shown.Load()
 	for i := range table.Len() {
 		in, ok := table.Get(uint32(i))
 		if !ok {
@@ -182,6 +182,9 @@ func (h *httpServer) notReady(now time.Time) []string {
 		}
 	}
 	stats := &h.g.hubStats
+	if n := stats.ringsDown.Load(); n > 0 {
+		problems = append(problems, itoa(int(n))+" rings are not there")
+	}
 	if stats.rings.Load() == 0 {
 		problems = append(problems, "no ring is read")
 	}

@@ -2,12 +2,10 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
@@ -15,6 +13,8 @@ import (
 // that concerns the order of a topic's messages is decided here, by one goroutine.
 type hub struct {
 	table  *md.TableView
+	shown  atomic.Pointer[md.TableView] // table, for HTTP
+	reopen func() (*md.TableView, error)
 	limits Limits
 	shards []*shard
 	stats  *hubStats
@@ -23,6 +23,7 @@ type hub struct {
 	now    int64        // mono at the start of the turn
 
 	inputs []*input
+	source *input // whose records are being consumed
 	inbox  inbox[request]
 	bell   chan struct{}
 
@@ -45,22 +46,8 @@ type hub struct {
 	spare   []request
 }
 
-// input is one ring. While armed is set its waiter sleeps on it and nobody else
-// touches it; the hub polls it otherwise.
-type input struct {
-	c     *ring.Consumer
-	buf   []md.Record
-	held  int // records in buf that begin an event of which the rest is to come
-	armed atomic.Bool
-	arm   chan struct{}
-	gone  bool // the producer ended
-}
-
-const (
-	ringBatch = 4096 // records read from a ring at a time
-	ringNap   = time.Second / 2
-	maxStaged = 1 << 16 // deliveries that a shard may be behind before the hub waits
-)
+// maxStaged is how many deliveries a shard may be behind before the hub waits.
+const maxStaged = 1 << 16
 
 func newHub(cfg *Config, stats *hubStats) *hub {
 	h := &hub{
@@ -74,6 +61,8 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 
 		historySpare: cfg.Limits.HistoryBytes / md.RecordSize,
 	}
+	h.shown.Store(cfg.Table)
+	h.reopen = cfg.OpenTable
 	start := time.Now()
 	h.mono = func() int64 { return int64(time.Since(start)) }
 	h.inbox.wake = h.ring
@@ -103,7 +92,7 @@ func (h *hub) run(ctx context.Context, waiters func(func())) {
 		for i := range h.spare {
 			h.request(&h.spare[i], ctx, waiters)
 		}
-		busy := h.readRings()
+		busy := h.readRings(ctx, waiters)
 		h.sendPaced()
 		h.flush(ctx)
 		if busy || h.inbox.len() > 0 {
@@ -157,81 +146,5 @@ func (h *hub) flush(ctx context.Context) {
 		s.inbox.put(s.staged...)
 		clear(s.staged)
 		s.staged = s.staged[:0]
-	}
-}
-
-// addInput starts to read a ring.
-func (h *hub) addInput(c *ring.Consumer, ctx context.Context, waiters func(func())) {
-	in := &input{c: c, buf: make([]md.Record, ringBatch), arm: make(chan struct{}, 1)}
-	h.inputs = append(h.inputs, in)
-	h.stats.rings.Add(1)
-	waiters(func() {
-		for range in.arm {
-			for ctx.Err() == nil {
-				ready, err := in.c.Wait(ring.WaitBlock, ringNap)
-				if ready || err != nil {
-					break
-				}
-			}
-			in.armed.Store(false)
-			h.ring()
-		}
-	})
-}
-
-// closeInputs ends the waiters and closes the rings; a waiter that still sleeps
-// closes its ring itself, through the last look here.
-func (h *hub) closeInputs() {
-	for _, in := range h.inputs {
-		close(in.arm)
-		for in.armed.Load() {
-			in.c.Interrupt()
-			time.Sleep(time.Millisecond)
-		}
-		in.c.Close()
-	}
-}
-
-// readRings takes what the rings hold, a bounded amount of each, and reports
-// whether there was any.
-func (h *hub) readRings() bool {
-	busy := false
-	for _, in := range h.inputs {
-		if in.gone || in.armed.Load() {
-			continue
-		}
-		n, err := in.c.Poll(in.buf[in.held:])
-		if err != nil {
-			h.ringEnded(in, err)
-			continue
-		}
-		if n == 0 {
-			in.armed.Store(true)
-			in.arm <- struct{}{}
-			continue
-		}
-		busy = true
-		h.stats.records.Add(uint64(n))
-		h.lastRec.Store(time.Now().UnixNano())
-		recs := in.buf[:in.held+n]
-		used := h.consume(recs)
-		in.held = copy(in.buf, recs[used:])
-		if in.held == len(in.buf) {
-			in.buf = append(in.buf, make([]md.Record, len(in.buf))...)
-		}
-	}
-	return busy
-}
-
-// ringEnded stops reading a ring whose producer is gone. Its topics keep their last
-// state; /readyz and tickrelay_hub_rings_lost_total tell that nothing new comes.
-func (h *hub) ringEnded(in *input, err error) {
-	in.gone = true
-	h.log.Warn("ring ended, its topics stand still", "ring", in.c.Name(), "reason", err)
-	h.stats.rings.Add(-1)
-	if errors.Is(err, ring.ErrProducerGone) {
-		h.stats.ringsLost.Add(1)
-	} else {
-		h.stats.ringErrors.Add(1)
 	}
 }

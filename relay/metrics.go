@@ -18,6 +18,7 @@ type collector struct {
 	requests, errors                                      *prometheus.Desc
 	records, events, hubGaps, duplicates, jumps, unknown  *prometheus.Desc
 	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
+	ringsDown, ringsOpened                                *prometheus.Desc
 	httpAnswers, resumed, replayed, history               *prometheus.Desc
 }
 
@@ -52,6 +53,8 @@ func newCollector(g *Gateway) *collector {
 		rings:       d("hub_rings", "Rings being read."),
 		ringsLost:   d("hub_rings_lost_total", "Rings whose producer ended."),
 		ringErrors:  d("hub_ring_errors_total", "Rings given up for another error."),
+		ringsDown:   d("hub_rings_down", "Rings that are not there and are looked for."),
+		ringsOpened: d("hub_rings_opened_total", "Rings opened by their path, the first time and again."),
 		encoded:     d("hub_encoded_total", "Frames encoded, by format.", "format"),
 		resumed:     d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
 		replayed:    d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
@@ -137,5 +140,7 @@ func (c *collector) hub(ch chan<- prometheus.Metric) {
 	counter(ch, c.replayed, s.replayed.Load())
 	gauge(ch, c.history, float64(s.history.Load()))
 	gauge(ch, c.topics, float64(s.topics.Load()))
+	gauge(ch, c.ringsDown, float64(s.ringsDown.Load()))
+	counter(ch, c.ringsOpened, s.ringsOpened.Load())
 	gauge(ch, c.rings, float64(s.rings.Load()))
 }

@@ -68,13 +68,15 @@ func (h *hub) announce(t *topic) {
 			break
 		}
 	}
-	for key, holders := range h.patterns {
-		if !key.pattern.Match(t.name) {
-			continue
-		}
-		for c := range holders.conns {
-			if h.joinLater(c, t, key.opt) {
-				told = append(told, c)
+	for _, literal := range []bool{true, false} { // who names the topic wants those options
+		for key, holders := range h.patterns {
+			if key.pattern.Literal() != literal || !key.pattern.Match(t.name) {
+				continue
+			}
+			for c := range holders.conns {
+				if h.joinLater(c, t, key.opt) {
+					told = append(told, c)
+				}
 			}
 		}
 	}

@@ -55,13 +55,18 @@ func (h *hub) resume(r *request) {
 		h.hold(r.conn, k, patternKey{p.topic, r.opt})
 		if t := h.byName[p.topic.String()]; t == nil || !t.live {
 			// Judged when the topic appears: the relay may have started just now.
-			if k.points == nil {
-				k.points = map[string]resumePoint{}
-			}
-			k.points[p.topic.String()] = p
+			k.keepPoint(p.topic.String(), p)
 		}
 	}
 	h.join(r, k, joined, missed)
+}
+
+// keepPoint remembers where a reader stands in a topic that does not exist now.
+func (k *client) keepPoint(topic string, p resumePoint) {
+	if k.points == nil {
+		k.points = map[string]resumePoint{}
+	}
+	k.points[topic] = p
 }
 
 // startsAt is the number that the messages after a resumption connect to.

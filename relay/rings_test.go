@@ -92,6 +92,7 @@ func TestOneEventManyMessages(t *testing.T) {
 		return md.Record{Kind: md.KindFunding, Price: mant, PriceExp: -6, Size: 0, ID: testEpoch, Level: level, Count: 28800}
 	}
 	s.publish(funding, rate(1, 100), rate(2, 110))
+	eventually(t, "the hub has it", func() bool { return g.hubStats.events.Load() > 0 })
 	c := dial(t, g)
 	c.send(`{"op":"subscribe","topics":["%s","%s"]}`, btcTrades, funding)
 	c.want("subscribed", "")

@@ -68,11 +68,14 @@ type hubStats struct {
 	rings      atomic.Int64
 	ringsLost  atomic.Uint64
 	ringErrors atomic.Uint64
-	encoded    [numFormats]atomic.Uint64
-	errors     errorStats
-	resumed    [numResumeOutcomes]atomic.Uint64 // topics resumed
-	replayed   atomic.Uint64                    // bytes encoded from histories
-	history    atomic.Int64                     // bytes allocated for histories
+
+	ringsDown   atomic.Int64  // rings that are looked for
+	ringsOpened atomic.Uint64 // rings opened by their path
+	encoded     [numFormats]atomic.Uint64
+	errors      errorStats
+	resumed     [numResumeOutcomes]atomic.Uint64 // topics resumed
+	replayed    atomic.Uint64                    // bytes encoded from histories
+	history     atomic.Int64                     // bytes allocated for histories
 }
 
 // acceptStats are counted by the acceptor.

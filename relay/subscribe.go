@@ -20,6 +20,7 @@ const (
 	requestGone    // the connection is closed
 	requestCall    // run call in the hub's goroutine
 	requestRing    // read another ring
+	requestOpened  // a ring was opened that was gone
 )
 
 // request is a message to the hub.
@@ -33,6 +34,9 @@ type request struct {
 	stream   uint32
 	call     func(*hub)
 	ring     *ring.Consumer
+	path     *ringPath
+	input    *input
+	table    *md.TableView
 }
 
 // client is what the hub knows of a connection that subscribed.
@@ -70,7 +74,9 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 	case requestCall:
 		r.call(h)
 	case requestRing:
-		h.addInput(r.ring, ctx, waiters)
+		h.addInput(r, ctx, waiters)
+	case requestOpened:
+		h.opened(r)
 	}
 	if r.conn != nil && r.op <= requestList {
 		h.send(r.conn, delivery{op: deliverDone})
@@ -229,6 +235,11 @@ func (h *hub) unsubscribe(r *request) {
 		for key := range k.patterns {
 			if covers(r.patterns, key.pattern) {
 				h.release(r.conn, k, key)
+			}
+		}
+		for name := range k.points {
+			if matchAny(r.patterns, name) {
+				delete(k.points, name)
 			}
 		}
 		for _, t := range h.match(r.patterns) {

@@ -19,6 +19,7 @@ type topic struct {
 
 	epoch int64
 	seq   uint64 // number of the last record seen
+	down  bool   // the ring it came from ended
 	live  bool   // a heartbeat or record of the present epoch was seen
 
 	book *book.Reader // of book topics
@@ -27,6 +28,7 @@ type topic struct {
 	// gap is the last gap while the state is not known; Kind 0 once it is.
 	gap md.Record
 
+	source  *input    // the ring that told of it last
 	history history   // of the plain stream
 	streams []*stream // the first is the plain one: no depth, no conflation
 }
