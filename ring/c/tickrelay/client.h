@@ -92,6 +92,7 @@ static inline void tr_drop(tr_client *c) {
     free(c->rings);
     c->rings = NULL;
     c->n = c->from = c->lent = 0;
+    c->hung_up = false;
     tr_close_fd(&c->lease);
     tr_close_fd(&c->wake_fd); /* epoll forgets closed descriptors */
 }
@@ -192,7 +193,7 @@ static inline int tr_connect_client(tr_client *c) {
         tr_drop(c);
         return rc;
     }
-    c->away = c->hung_up = false;
+    c->away = false;
     c->gone_looks = 0;
     c->retry_ns = 0;
     c->lent = c->n;
