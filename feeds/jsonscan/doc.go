@@ -21,6 +21,8 @@
 //	Open  steps into an object or array     Next  steps to the next member
 //	Key   reads a member's name             End   checks that nothing follows
 //	Text, Number, Pair, Uint, Int, Time, ID read values; Skip steps over one
+//	First and Member are Open and Next with the name read as well: names that
+//	come in a known order are compared instead of searched
 //
 // An index below zero is an error: Bad for malformed text, Range for a number
 // that no int64 mantissa holds exactly; Err turns it into an error value. A
