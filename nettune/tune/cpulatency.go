@@ -11,7 +11,9 @@ import (
 // HoldCPULatency asks the kernel to keep idle CPUs in states that wake within
 // limit (0: none but polling), by an open descriptor of /dev/cpu_dma_latency
 // (power/pm_qos_interface.rst). It holds until the returned closer is closed or
-// the process ends. It needs root or write permission on the device. Safe for
+// the process ends. Without a cpuidle driver ("none" in
+// /sys/devices/system/cpu/cpuidle/current_driver, as in many guests) the idle
+// loop takes no notice of it. It needs root or write permission on the device. Safe for
 // concurrent use; the kernel takes the least of all requests.
 func HoldCPULatency(limit time.Duration) (io.Closer, error) {
 	us := limit.Microseconds()

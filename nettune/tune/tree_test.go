@@ -128,6 +128,26 @@ func TestGoldenAudits(t *testing.T) {
 	f("container", "low-latency", Options{})
 }
 
+// TestWakeupHeld wants no finding of deep idle states while a process holds the
+// latency device, and one when it does not.
+func TestWakeupHeld(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		h, dir := fixture(t, "numa2")
+		if held {
+			if err := os.MkdirAll(filepath.Join(dir, "proc/4242/fd"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("/dev/cpu_dma_latency", filepath.Join(dir, "proc/4242/fd/9")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := Audit(h, Options{PID: 4242, Groups: []Group{GroupWakeup}})
+		if err != nil || (len(r.Findings) == 0) != held {
+			t.Errorf("held %v: %+v, %v", held, r, err)
+		}
+	}
+}
+
 // TestAuditReadsOnly holds audit, plan, verify and dump to their word.
 func TestAuditReadsOnly(t *testing.T) {
 	h, dir := fixture(t, "numa2")
