@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,14 +84,13 @@ func ownSys(t *testing.T) {
 	linkUp(t, "lo")
 }
 
-func ip(t *testing.T, args string) {
+// vethPair creates the devices va and vb, with so many queues each way.
+func vethPair(t *testing.T, queues int) {
 	t.Helper()
-	path, err := exec.LookPath("ip")
-	if err != nil {
-		t.Skip("needs ip of iproute2 to create a veth pair")
-	}
-	if out, err := exec.Command(path, strings.Fields(args)...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s: %v %s", args, err, out)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.NumRxQueues, attrs.NumTxQueues = "va", queues, queues
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "vb"}); err != nil {
+		t.Skipf("needs veth devices in the kernel: %v", err)
 	}
 }
 

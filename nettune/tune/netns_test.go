@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"tickrelay/nettune/tune/probe"
 )
 
@@ -170,7 +172,7 @@ func crashOptions(t *testing.T, h *Host) Options {
 // insideCrash kills apply after each of its writes, and revert likewise.
 func insideCrash(t *testing.T) {
 	ownSys(t)
-	ip(t, "link add va type veth peer name vb")
+	vethPair(t, 1)
 	h := Live()
 	defer h.Close()
 	plan, err := Plan(h, crashOptions(t, h))
@@ -331,7 +333,7 @@ func opposite(t *testing.T, h *Host, key string) string {
 // insideSteering writes RPS, RFS, XPS and an offload of a veth pair.
 func insideSteering(t *testing.T) {
 	ownSys(t)
-	ip(t, "link add va numrxqueues 2 numtxqueues 2 type veth peer name vb")
+	vethPair(t, 2)
 	h := Live()
 	defer h.Close()
 	o := Options{Ifaces: []string{"va"}, Profile: Profile{Base: "none", Values: map[string]string{
@@ -352,7 +354,13 @@ func insideSteering(t *testing.T) {
 	if driver, err := h.Get("nic:va/driver/"); err != nil || driver != "veth" {
 		t.Errorf("driver %q, %v", driver, err)
 	}
-	ip(t, "link del va") // the device goes while its settings are in the journal
+	link, err := netlink.LinkByName("va")
+	if err == nil {
+		err = netlink.LinkDel(link) // the device goes while its settings are in the journal
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	back, err := Revert(context.Background(), h, RevertConfig{Journal: journal})
 	if err != nil {
 		t.Fatal(err)
