@@ -205,6 +205,16 @@ func TestStubbornDriver(t *testing.T) {
 	} else {
 		wantStatus(t, "verify", v, Kept) // an adjusted value is no drift
 	}
+	// It disobeys revert as well: what it keeps stays in the journal …
+	back, err := Revert(context.Background(), h, RevertConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := loadJournal(JournalPath(h))
+	if err != nil || len(j.entries) != 1 || j.entries[0].Knob != "nic.rx-ring" {
+		t.Fatalf("left in the journal: %+v, %v\n%+v", j, err, back)
+	}
+	// … for a time when it obeys.
 	h.nic = treeNIC{h}
 	if _, err := Revert(context.Background(), h, RevertConfig{}); err != nil {
 		t.Fatal(err)
