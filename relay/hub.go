@@ -44,6 +44,10 @@ type hub struct {
 	one     [1]md.Record
 	text    []byte // of JSON
 	spare   []request
+
+	deferred             []request            // taken from inbox, not served yet; part of spare
+	replays              map[replayKey]*frame // made in this turn
+	replayLeft, turnLeft int                  // bytes that may be encoded from histories: request, turn
 }
 
 // maxStaged is how many deliveries a shard may be behind before the hub waits.
@@ -57,6 +61,7 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 		epochs:   map[md.Venue]int64{},
 		clients:  map[*conn]*client{},
 		patterns: map[patternKey]*patternHolders{},
+		replays:  map[replayKey]*frame{},
 		text:     make([]byte, headerRoom, 4096),
 
 		historySpare: cfg.Limits.HistoryBytes / md.RecordSize,
@@ -88,14 +93,11 @@ func (h *hub) run(ctx context.Context, waiters func(func())) {
 	defer h.closeInputs()
 	for ctx.Err() == nil {
 		h.now = h.mono()
-		h.spare = h.inbox.take(h.spare)
-		for i := range h.spare {
-			h.request(&h.spare[i], ctx, waiters)
-		}
+		h.requests(ctx, waiters)
 		busy := h.readRings(ctx, waiters)
 		h.sendPaced()
 		h.flush(ctx)
-		if busy || h.inbox.len() > 0 {
+		if busy || h.inbox.len() > 0 || len(h.deferred) > 0 {
 			continue
 		}
 		timer.Reset(h.nextDue())
@@ -105,6 +107,24 @@ func (h *hub) run(ctx context.Context, waiters func(func())) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// requests serves what was asked, in order. When that has taken a turn's worth of
+// encoding the rest waits, so that the rings are read in between.
+func (h *hub) requests(ctx context.Context, waiters func(func())) {
+	if len(h.deferred) == 0 {
+		h.spare = h.inbox.take(h.spare)
+		h.deferred = h.spare
+	}
+	h.turnLeft = turnReplay
+	n := 0
+	for n < len(h.deferred) && h.turnLeft > 0 {
+		h.request(&h.deferred[n], ctx, waiters)
+		n++
+	}
+	clear(h.deferred[:n])
+	h.deferred = h.deferred[n:]
+	clear(h.replays)
 }
 
 // nextDue is the time until the first conflated stream may send.

@@ -145,7 +145,7 @@ func (h *hub) closeInputs() {
 // closeWaiting closes rings that nobody has begun to read. Only when the hub does not
 // run.
 func (h *hub) closeWaiting() {
-	for _, r := range h.inbox.take(nil) {
+	for _, r := range append(h.deferred, h.inbox.take(nil)...) {
 		if r.ring != nil {
 			r.ring.Close()
 		}

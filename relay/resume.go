@@ -27,9 +27,24 @@ const (
 
 var resumeOutcomes = [numResumeOutcomes]string{"nothing", "history", "state", "gap", "unknown"}
 
+// turnReplay bounds the bytes that are encoded from histories before the hub looks at
+// its rings again, in whole requests. One request may cost Limits.QueueBytes.
+const turnReplay = 4 << 20
+
+// replaySize is about what a record takes in a format, in bytes.
+var replaySize = [numFormats]uint64{formatJSON: 220, formatBinary: md.RecordSize}
+
+// replayKey names a replay, which many readers may want that were cut off together.
+type replayKey struct {
+	stream uint32
+	format format
+	from   uint64
+}
+
 // resume is subscribe for a reader that names its positions.
 func (h *hub) resume(r *request) {
 	k := h.clientOf(r.conn)
+	h.replayLeft = h.limits.QueueBytes
 	for _, p := range r.resume {
 		r.patterns = append(r.patterns, p.topic)
 	}
@@ -93,6 +108,9 @@ func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 	plain := st.opt == options{}
 	var now *frame
 	held := p.epoch == t.epoch && p.seq <= t.seq && t.history.covers(p.seq)
+	if plain && held && (t.seq-p.seq)*replaySize[c.format] > uint64(max(0, h.replayLeft)) {
+		held = false // as much as one request may cost
+	}
 	if !plain || !held {
 		now = h.current(st, c.format)
 	}
@@ -118,8 +136,17 @@ func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 
 // replay is what the history holds after s as one frame of several messages.
 func (h *hub) replay(st *stream, f format, s uint64) *frame {
+	key := replayKey{st.id, f, s}
+	if made := h.replays[key]; made != nil {
+		h.stats.resumed[resumeHistory].Add(1)
+		h.replayLeft -= len(made.data)
+		return made
+	}
 	out := &frame{prev: s, seq: s}
 	st.t.history.since(s, func(prev uint64, ev []md.Record) {
+		if out.data == nil {
+			out.data = make([]byte, 0, (st.t.seq-s+1)*(replaySize[f]+8))
+		}
 		if !holdsState(st.channel) && ev[0].Kind != md.KindGap {
 			// One event may be several messages, of which the reader has some.
 			for len(ev) > 1 && ev[0].Seq <= s {
@@ -134,6 +161,9 @@ func (h *hub) replay(st *stream, f format, s uint64) *frame {
 	}
 	h.stats.resumed[resumeHistory].Add(1)
 	h.stats.replayed.Add(uint64(len(out.data)))
+	h.replays[key] = out
+	h.replayLeft -= len(out.data)
+	h.turnLeft -= len(out.data)
 	return out
 }
 

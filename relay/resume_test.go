@@ -390,3 +390,62 @@ func TestResumeBeforeTheTopic(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// TestResumeIsBounded: one request may not make the hub encode without end, and many at
+// once are all served.
+func TestResumeIsBounded(t *testing.T) {
+	s, g := start(t, Limits{QueueBytes: 1 << 20, HistoryRecords: 16384}, 1<<14)
+	const trades = 6000
+	for i := range uint64(trades) {
+		s.trade(btcTrades, i, 100)
+	}
+	eventually(t, "trades", func() bool { return g.hubStats.events.Load() >= trades })
+	resume := func(seq int) *wsClient {
+		c := dial(t, g)
+		c.send(`{"op":"resume","topics":{"%s":{"epoch":"%d","seq":%d}}}`, btcTrades, testEpoch, seq)
+		return c
+	}
+	c := resume(10)
+	c.want("subscribed", "")
+	if m := c.want("gap", btcTrades); m.First != "11" || m.Seq != trades {
+		t.Errorf("%+v", m)
+	}
+	var all []*wsClient
+	for i := range 40 {
+		all = append(all, resume(trades-4000+i/2))
+	}
+	for i, c := range all {
+		c.want("subscribed", "")
+		for n := uint64(trades - 4000 + i/2 + 1); n <= trades; n++ {
+			if m := c.want("trade", btcTrades); m.Seq != n || m.Prev != n-1 {
+				t.Fatalf("client %d: %+v, want %d", i, m, n)
+			}
+		}
+	}
+	if n := g.hubStats.replayed.Load(); n == 0 || n > 40<<20 {
+		t.Errorf("%d bytes encoded", n)
+	}
+}
+
+func BenchmarkReplay(b *testing.B) {
+	s, g := start(b, Limits{}, 1<<14)
+	for i := range uint64(4000) {
+		s.trade(btcTrades, i, 6412345)
+	}
+	eventually(b, "trades", func() bool { return g.hubStats.events.Load() >= 4000 })
+	for f, name := range []string{"json", "binary"} {
+		b.Run(name, func(b *testing.B) {
+			g.http.inHub(func(h *hub) {
+				st := h.byName[btcTrades].streams[0]
+				b.ReportAllocs()
+				n := 0
+				for b.Loop() {
+					clear(h.replays)
+					n = len(h.replay(st, format(f), 2000).data)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+				b.ReportMetric(float64(n)/2000, "B/record")
+			})
+		})
+	}
+}
