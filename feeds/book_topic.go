@@ -11,6 +11,8 @@ type bookTopic struct {
 	state  BookState
 	held   heldEvents // events that wait for a REST snapshot
 	resync resync
+	// signals derived from the book; nil: not asked for.
+	signals *signals
 }
 
 // reset empties the book; only a snapshot can start it again.

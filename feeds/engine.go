@@ -28,7 +28,10 @@ type EngineConfig struct {
 	// SnapshotEvery is the least time between REST snapshots; default the
 	// venue's, negative none.
 	SnapshotEvery time.Duration
-	Log           *slog.Logger // default discards
+	// Signals is how many levels of each side order-book imbalance takes, at most
+	// MaxSignalLevels; 0: no topic of channel signals, nothing is computed.
+	Signals int
+	Log     *slog.Logger // default discards
 }
 
 func (c EngineConfig) withDefaults() EngineConfig {

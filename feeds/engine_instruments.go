@@ -165,6 +165,7 @@ func (e *Engine) addTopic(in *instrument, ch md.Channel) *topic {
 		t.book = &bookTopic{}
 		t.book.reset()
 		t.id = e.pub.AddTopic(in.md.ID, ch, &t.book.book)
+		t.book.signals = e.addSignals(in)
 	case md.ChannelTrades, md.ChannelLiquidations:
 		t.id = e.pub.AddTopic(in.md.ID, ch, nil)
 	default:

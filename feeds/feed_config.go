@@ -47,6 +47,9 @@ type Config struct {
 	Bind []netip.Addr
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
+	// Signals is how many levels the channel signals takes from every book, at
+	// most MaxSignalLevels; 0: no such channel.
+	Signals int
 
 	// Silence is how long an instrument that sent data may send none before the
 	// engine acts; default 60 s, negative never.

@@ -105,6 +105,9 @@ func (e *Engine) publish(t *topic, recs []md.Record, rx int64) {
 	e.stats.Records.Add(uint64(len(recs)))
 	t.stats.last.Store(rx)
 	t.setState(TopicLive)
+	if t.book != nil && t.book.signals != nil {
+		e.signals(t.book.signals, &t.book.book, recs[len(recs)-1].TsEvent, rx)
+	}
 }
 
 // breakTopic tells readers that records of t are missing: one gap for each time
@@ -133,6 +136,9 @@ func (e *Engine) gap(t *topic, reason md.GapReason, missing uint32, now int64) {
 	e.pub.Gap(t.id, reason, missing, now)
 	e.stats.Gaps[reason].Add(1)
 	t.stats.gaps.Add(1)
+	if t.book != nil && t.book.signals != nil {
+		e.breakSignals(t.book.signals, reason, now)
+	}
 	level := slog.LevelWarn
 	if reason == md.GapDisconnect {
 		level = slog.LevelInfo // who lost the line has said so already

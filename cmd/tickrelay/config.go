@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"tickrelay/feeds"
@@ -55,6 +56,7 @@ type feedConfig struct {
 	Channels    []string `yaml:"channels"` // default trades, book, bbo
 	Lines       int      `yaml:"lines"`    // connections; default 1
 	CPU         *int     `yaml:"cpu"`      // pin the hot loop; default not pinned
+	Signals     int      `yaml:"signals"`  // levels of the channel signals, derived from the books; default none
 	Poll        string   `yaml:"poll"`     // block (default) or busy
 	CA          string   `yaml:"ca"`       // PEM file of authorities trusted beside the system's
 	Cache       string   `yaml:"cache"`    // folder for the instrument catalogue
@@ -221,6 +223,12 @@ func (f *feedConfig) validate(d *yamlDecoder, path string) {
 	}
 	if f.Lines != 1 {
 		d.at(path+".lines", "%d: this build keeps one connection a feed", f.Lines)
+	}
+	switch books := slices.Contains(f.Channels, md.ChannelBook.String()); {
+	case f.Signals < 0 || f.Signals > feeds.MaxSignalLevels:
+		d.at(path+".signals", "%d: want 1 to %d levels, or 0 for no signals", f.Signals, feeds.MaxSignalLevels)
+	case f.Signals > 0 && !books:
+		d.at(path+".signals", "signals are computed from the books: add the channel book")
 	}
 	if f.Poll != "block" && f.Poll != "busy" {
 		d.at(path+".poll", "%q: want block or busy", f.Poll)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,6 +120,11 @@ func (r *relayd) addFeed(c *feedConfig, epochs map[md.Venue]int64) error {
 		ch, _ := md.ParseChannel(name)
 		fc.Channels = append(fc.Channels, ch)
 	}
+	fc.Signals = c.Signals
+	serves := slices.Clone(fc.Channels)
+	if c.Signals > 0 {
+		serves = append(serves, md.ChannelSignals)
+	}
 	if c.CA != "" {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -137,7 +143,7 @@ func (r *relayd) addFeed(c *feedConfig, epochs map[md.Venue]int64) error {
 	if err != nil {
 		return err
 	}
-	r.feeds = append(r.feeds, &feedUnit{Feed: f, venue: spec.Venue, channels: fc.Channels})
+	r.feeds = append(r.feeds, &feedUnit{Feed: f, venue: spec.Venue, channels: serves})
 	return nil
 }
 

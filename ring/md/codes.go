@@ -28,6 +28,7 @@ const (
 	SignalOBI            Signal = 1 // (bid size − ask size) / (bid size + ask size) of the first levels
 	SignalMicroprice     Signal = 2 // (size-weighted mid − mid) / half the spread
 	SignalTradeImbalance Signal = 3 // (bought − sold) / (bought + sold)
+	SignalOFI            Signal = 4 // order flow at the touch since the last event / the sizes there before and after
 )
 
 // Funding rates, in Level of a funding record.
@@ -49,6 +50,7 @@ var (
 	}
 	signalNames = [...]string{
 		SignalOBI: "obi", SignalMicroprice: "microprice", SignalTradeImbalance: "trade_imbalance",
+		SignalOFI: "ofi",
 	}
 )
 
