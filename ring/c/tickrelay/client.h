@@ -39,6 +39,7 @@ typedef struct tr_client {
     uint32_t interrupted; /* tr_interrupt, and a futex word */
     uint64_t sessions;    /* how often we attached */
     int64_t retry_at, retry_ns;
+    int64_t probe_at; /* when to ask again whether the producers live */
     tr_table table;
     tr_record *gaps; /* told before anything else */
     size_t n_gaps, gaps_at;

@@ -65,6 +65,14 @@ static inline int tr_ready(tr_client *c) {
     return bad ? bad : c->n_gaps > 0;
 }
 
+/* tr_probe_all has the next look ask whether the producers live, if it is time to. */
+static inline bool tr_probe_all(tr_client *c, int64_t now) {
+    if (now < c->probe_at) return false;
+    c->probe_at = now + TR_PROBE_NS;
+    for (unsigned i = 0; i < c->n; i++) c->rings[i].empty = TR_PROBE_LOOKS - 1;
+    return true;
+}
+
 static inline void tr_drain(int fd) {
     uint64_t v;
     while (fd >= 0 && read(fd, &v, sizeof v) > 0) {
@@ -74,7 +82,8 @@ static inline void tr_drain(int fd) {
 /* tr_arm prepares to sleep on tr_fd: 1 if there is something to read already, so
  * do not sleep; 0: sleep, then tr_disarm; or a code below 0. */
 static inline int tr_arm(tr_client *c) {
-    int rc = tr_ready(c);
+    int rc = tr_make_fds(c);
+    if (rc == TR_OK) rc = tr_ready(c);
     if (rc) return rc;
     for (unsigned i = 0; i < c->n; i++) {
         if (!tr_prepare_sleep(&c->rings[i])) {
@@ -96,7 +105,7 @@ static inline void tr_disarm(tr_client *c) {
     tr_drain(c->own_fd);
     tr_drain(c->timer_fd);
     tr_awake(c);
-    for (unsigned i = 0; i < c->n; i++) tr_ring_beat(&c->rings[i]);
+    tr_probe_all(c, tr_monotonic());
     if (c->lease >= 0 && recv(c->lease, &b, 1, MSG_PEEK | MSG_DONTWAIT) == 0) c->hung_up = true;
 }
 
@@ -168,16 +177,11 @@ static inline void tr_sleep(tr_client *c, int64_t ns) {
     tr_awake(c);
 }
 
-/* tr_probe_all asks whether the producers live. */
-static inline void tr_probe_all(tr_client *c) {
-    for (unsigned i = 0; i < c->n; i++) c->rings[i].empty = TR_PROBE_LOOKS - 1; /* the next look asks */
-}
-
 /* tr_wait waits until there is something to read, at most timeout ns (−1: for
  * ever, 0: it only looks). 1: there is; 0: timeout, or tr_interrupt; below 0: a
  * code. A relay that died is noticed within 100 ms. */
 static inline int tr_wait(tr_client *c, enum tr_mode mode, int64_t timeout) {
-    int64_t now = 0, end = 0, probe = 0, left = TR_PROBE_NS;
+    int64_t now, end = 0;
     for (unsigned looks = 1;; looks++) {
         int rc = tr_ready(c);
         if (rc) return rc;
@@ -187,18 +191,10 @@ static inline int tr_wait(tr_client *c, enum tr_mode mode, int64_t timeout) {
         if (mode == TR_SPIN || (mode == TR_BLOCK && looks < TR_BLOCK_LOOKS && !c->away)) tr_pause();
         if (mode == TR_BLOCK ? looks < TR_BLOCK_LOOKS && !c->away : looks % TR_CLOCK_LOOKS != 0) continue;
         now = tr_monotonic();
-        if (probe == 0) {
-            end = timeout > 0 && timeout < INT64_MAX - now ? now + timeout : INT64_MAX;
-            probe = now + TR_PROBE_NS;
-        }
+        if (end == 0) end = timeout > 0 && timeout < INT64_MAX - now ? now + timeout : INT64_MAX;
+        if (tr_probe_all(c, now)) continue;
         if (now >= end) return 0;
-        if (now >= probe) {
-            probe = now + TR_PROBE_NS;
-            tr_probe_all(c);
-            continue;
-        }
-        left = probe < end ? probe - now : end - now;
-        if (mode == TR_BLOCK) tr_sleep(c, left);
+        if (mode == TR_BLOCK) tr_sleep(c, c->probe_at < end ? c->probe_at - now : end - now);
     }
 }
 
