@@ -76,6 +76,9 @@ func Apply(ctx context.Context, h *Host, plan []Change, c ApplyConfig) ([]Result
 		return nil, err
 	}
 	if c.Persist {
+		if err := h.keepsInside("/etc", "/etc/sysctl.d", DefaultDropIn); err != nil {
+			return nil, err
+		}
 		j.dropIn, err = readDropIn(j.dropIn, c.DropIn)
 		if err != nil {
 			return nil, err

@@ -318,6 +318,25 @@ func TestPersistFollowsGroups(t *testing.T) {
 	}
 }
 
+// TestPersistStaysInside refuses a tree whose /etc is a link to somewhere else.
+func TestPersistStaysInside(t *testing.T) {
+	h, dir := fixture(t, "ena")
+	outside := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(dir, "etc")); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := Plan(h, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Apply(context.Background(), h, plan, ApplyConfig{Persist: true}); err == nil || !strings.Contains(err.Error(), "/etc") {
+		t.Errorf("persisted through a link: %v", err)
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("written outside: %v, %v", left, err)
+	}
+}
+
 // TestEditedDropIn leaves a drop-in alone that somebody edited.
 func TestEditedDropIn(t *testing.T) {
 	h, dir, _, _ := applied(t, "ena", "conservative", ApplyConfig{Persist: true})

@@ -136,6 +136,19 @@ func (h *Host) exists(path string) bool {
 	return err == nil
 }
 
+// keepsInside refuses paths of a tree that a link leads out of it.
+func (h *Host) keepsInside(paths ...string) error {
+	for _, p := range paths {
+		if h.root == nil {
+			break
+		}
+		if _, err := h.root.Stat(rel(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("tune: %s%s: %w", h.dir, p, err)
+		}
+	}
+	return nil
+}
+
 // base is the last element of a link's target, or of a copied file's text.
 func (h *Host) base(path string) string {
 	var target string
