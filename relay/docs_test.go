@@ -22,7 +22,8 @@ func TestDocs(t *testing.T) {
 		return s
 	}
 	l := Limits{}.withDefaults()
-	want := []string{ProtocolJSON, ProtocolBinary, "| depth | " + group(MaxDepth) + " ",
+	want := []string{"fragments together; " + strconv.Itoa(maxFragments) + " fragments",
+		ProtocolJSON, ProtocolBinary, "| depth | " + group(MaxDepth) + " ",
 		"| conflate_ms | " + group(MaxConflate) + " |", "| " + group(l.MaxMessage) + " bytes", "| " + group(l.MaxTopics) + " each",
 		strconv.Itoa(l.Requests) + " per second, burst of " + strconv.Itoa(l.RequestBurst),
 		"| requests without an answer | " + strconv.Itoa(maxInflight) + " |", "| connections | " + group(l.MaxConns) + " |",

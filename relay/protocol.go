@@ -62,9 +62,7 @@ func (s *shard) serve(c *conn, text []byte) {
 	if !s.allowed(c) {
 		s.refuse(c, requestID(&s.parser, text), bad(codeRate,
 			"more than "+strconv.Itoa(s.limits.Requests)+" requests per second"))
-		if c.refused++; int(c.refused) > s.limits.RequestBurst {
-			s.close(c, ws.StatusPolicyViolation, "too many requests", closedRate)
-		}
+		s.flooded(c)
 		return
 	}
 	op, r, err := parseRequest(&s.parser, text, &s.limits)
@@ -81,6 +79,13 @@ func (s *shard) serve(c *conn, text []byte) {
 		c.known = true
 		r.conn = c
 		s.ask(r)
+	}
+}
+
+// flooded counts what was beyond the rate and closes a connection that goes on.
+func (s *shard) flooded(c *conn) {
+	if c.refused++; int(c.refused) > s.limits.RequestBurst {
+		s.close(c, ws.StatusPolicyViolation, "too many requests", closedRate)
 	}
 }
 

@@ -35,7 +35,12 @@ type message struct {
 type assembler struct {
 	text    []byte // of a fragmented message so far
 	partial bool   // a fragmented message has begun
+	parts   int32  // fragments of it so far
 }
+
+// maxFragments bounds the fragments of one message: each may be empty, so that the size
+// of the message bounds nothing.
+const maxFragments = 256
 
 // next takes one frame off b. It returns the number of bytes used and, with op 0,
 // that the frame was a fragment and more is to come. errIncomplete wants more bytes
@@ -73,11 +78,14 @@ func (a *assembler) next(b []byte, limit int) (m message, used int, err error) {
 func (a *assembler) data(h ws.Header, p []byte, end int) (m message, used int, err error) {
 	if a.partial || !h.Fin {
 		a.partial = !h.Fin
+		if a.parts++; a.parts > maxFragments {
+			return m, 0, violation(ws.StatusPolicyViolation, "too many fragments")
+		}
 		a.text = append(a.text, p...)
 		if !h.Fin {
 			return message{}, end, nil
 		}
-		p, a.text = a.text, nil
+		p, a.text, a.parts = a.text, nil, 0
 	}
 	if !utf8.Valid(p) {
 		return m, 0, violation(ws.StatusInvalidFramePayloadData, "text is not UTF-8")

@@ -45,6 +45,8 @@ func (s *shard) fail(c *conn, bad *protocolError) {
 		reason = closedUTF8
 	case ws.StatusUnsupportedData:
 		reason = closedUnsupported
+	case ws.StatusPolicyViolation:
+		reason = closedRate
 	}
 	s.close(c, bad.code, bad.text, reason)
 	// What follows is still read, so that closing the socket does not reset it
@@ -54,8 +56,12 @@ func (s *shard) fail(c *conn, bad *protocolError) {
 
 func (s *shard) message(c *conn, m message) {
 	switch m.op {
-	case ws.OpPing:
-		if c.state == connOpen && !c.pong && s.allowed(c) {
+	case ws.OpPing, ws.OpPong:
+		switch {
+		case c.state != connOpen:
+		case !s.allowed(c):
+			s.flooded(c)
+		case m.op == ws.OpPing && !c.pong:
 			c.pong = true
 			c.answer(controlFrame(ws.OpPong, m.payload))
 		}
