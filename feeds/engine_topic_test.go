@@ -35,6 +35,30 @@ func TestEngineTradesChain(t *testing.T) {
 	}
 }
 
+// TestEngineTradesRise: OKX pushes the last trade again at each subscription; the
+// ids grow, so it is published once.
+func TestEngineTradesRise(t *testing.T) {
+	r := newEngineRig(t, OKX{}, nil)
+	r.connect(0)
+	trade := func(id string) string {
+		return `{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"` + id +
+			`","px":"10.5","sz":"2","side":"buy","ts":"1700000000000"}]}`
+	}
+	r.frame(trade("41"))
+	r.frame(trade("45"))
+	r.expect("two trades", `trade "seq":1 "id":"41"`, `trade "seq":2 "id":"45"`)
+	r.disconnect(0)
+	r.expect("lost", `gap trades "reason":"disconnect" "missed":null`)
+	r.connect(0)
+	r.frame(trade("45"))
+	r.expect("the last one again")
+	r.frame(trade("47"))
+	r.expect("news", `trade "id":"47"`)
+	if n := r.eng.Stats().Ignored[IgnoreDuplicate].Load(); n != 1 {
+		t.Errorf("%d duplicates, want 1", n)
+	}
+}
+
 // TestEngineTradesWithoutChain: where ids tell nothing, a lost connection means
 // a gap of unknown size, and history is not news.
 func TestEngineTradesWithoutChain(t *testing.T) {

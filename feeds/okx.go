@@ -42,6 +42,7 @@ var okxSpec = Spec{
 	SubsPerFrame: 100,
 	SubsPerConn:  480,
 	SendEvery:    350 * time.Millisecond,
+	RisingTrades: true, // the last trade is pushed again at each subscription
 }
 
 // Spec implements Venue.

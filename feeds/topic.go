@@ -163,6 +163,8 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 	good, bad := recs[:fitted], recs[fitted:]
 	if chained {
 		good = e.chainTrades(t, good, rx)
+	} else if t.ch == md.ChannelTrades && e.spec.RisingTrades {
+		good = e.newTrades(t, good, rx)
 	}
 	e.publish(t, good, rx)
 	if len(bad) > 0 {
@@ -172,6 +174,32 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 			t.lastID = max(t.lastID, bad[len(bad)-1].ID)
 		}
 	}
+}
+
+// newTrades drops trades that were published already; ids grow from event to
+// event, in whatever order an event has them.
+func (e *Engine) newTrades(t *topic, recs []md.Record, rx int64) []md.Record {
+	last, kept := t.lastID, recs[:0]
+	for i := range recs {
+		r := recs[i]
+		switch {
+		case r.ID > last || r.Flags&md.FlagIDHash != 0:
+		case t.stale(rx):
+			e.ignore(IgnoreDuplicate)
+			continue
+		default: // ids began anew
+			e.publish(t, kept, rx)
+			kept = kept[len(kept):]
+			e.gap(t, md.GapVenue, md.UnknownMissing, rx)
+			last, t.lastID = 0, 0
+		}
+		if r.Flags&md.FlagIDHash == 0 {
+			t.lastID = max(t.lastID, r.ID)
+		}
+		t.staleRun = 0
+		kept = append(kept, r)
+	}
+	return kept
 }
 
 // chainTrades drops trades that were published already and tells of those that

@@ -86,6 +86,9 @@ type Spec struct {
 	// ConsecutiveTrades says that an instrument's trade ids grow by one, so that
 	// a loss is counted exactly and a repetition is recognised.
 	ConsecutiveTrades bool
+	// RisingTrades says that an instrument's trade ids grow, with holes, so that
+	// a repetition is recognised though a loss is not.
+	RisingTrades bool
 }
 
 // ChannelSpec is one channel of a venue.
