@@ -133,6 +133,7 @@ func (c *Consumer) prepareSleep() bool {
 		!c.begun && atomic.LoadUint64(&c.seg.hdr.startGen) == c.gen {
 		return false
 	}
+	c.beat()
 	atomic.StoreUint64(&ctl.sleeps, atomic.LoadUint64(&ctl.sleeps)+1)
 	return true
 }

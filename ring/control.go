@@ -104,24 +104,29 @@ func (r *AttachRequest) validate() (code string, err error) {
 func checkPatterns(topics []string) (code string, err error) {
 	for _, t := range topics {
 		if _, err := md.ParsePattern(t); err != nil {
-			return CodeBadTopic, err
+			return CodeBadTopic, &TopicError{Topic: t, Why: err}
 		}
 	}
 	return "", nil
 }
 
-// TopicError is a handler's refusal of a topic that nobody serves.
+// TopicError refuses a topic that nobody serves.
 type TopicError struct {
 	Topic   string
 	Nearest []string // topics that exist, the most similar first
+	Why     error    // nil: no feed serves it
 }
 
 // Error names the topic and its nearest neighbours.
 func (e *TopicError) Error() string {
-	if len(e.Nearest) == 0 {
-		return fmt.Sprintf("no feed serves topic %q", e.Topic)
+	text := fmt.Sprintf("no feed serves topic %q", e.Topic)
+	if e.Why != nil {
+		text = e.Why.Error()
 	}
-	return fmt.Sprintf("no feed serves topic %q; nearest: %s", e.Topic, strings.Join(e.Nearest, ", "))
+	if len(e.Nearest) > 0 {
+		text += "; nearest: " + strings.Join(e.Nearest, ", ")
+	}
+	return text
 }
 
 // ErrNotRunning: nobody listens on the control socket.

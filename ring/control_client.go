@@ -43,7 +43,7 @@ func (l *lease) close() error {
 // drained: Close, and Attach again, or let a Client do so. *AttachError if the
 // relay refuses, ErrNotRunning if there is none. ctx bounds the attaching only.
 func Attach(ctx context.Context, path string, req AttachRequest) (*Poller, error) {
-	if _, err := req.validate(); err != nil {
+	if code, err := req.validate(); err != nil && code != CodeBadTopic { // the relay knows the nearest topics
 		return nil, fmt.Errorf("ring: attach: %w", err)
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)

@@ -197,6 +197,10 @@ func (c ServeConfig) refuse(conn *net.UnixConn, log *slog.Logger, code string, w
 	var topic *TopicError
 	switch {
 	case errors.As(why, &topic):
+		if topic.Why != nil && topic.Nearest == nil && c.Nearest != nil {
+			topic.Nearest = c.Nearest(topic.Topic)
+			ans.Message = topic.Error()
+		}
 		ans.Code, ans.Nearest = CodeBadTopic, topic.Nearest
 	case errors.Is(why, ErrNoSpace):
 		ans.Code = CodeNoSpace

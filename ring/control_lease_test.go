@@ -109,7 +109,7 @@ func (r *leaseRig) attach(req AttachRequest) (*Grant, error) {
 			}
 		}
 		if slices.Contains(topics, "okx.trades.NOPE") {
-			return nil, &TopicError{"okx.trades.NOPE", []string{"okx.trades.X"}}
+			return nil, &TopicError{Topic: "okx.trades.NOPE", Nearest: []string{"okx.trades.X"}}
 		}
 		return added, nil
 	}
@@ -243,7 +243,10 @@ func TestEventFD(t *testing.T) {
 			c.wakeVia(p.wake)
 			readable := func(wait time.Duration) bool {
 				fds := []unix.PollFd{{Fd: int32(p.FD()), Events: unix.POLLIN}}
-				k, _ := unix.Poll(fds, int(wait.Milliseconds()))
+				k, err := unix.Poll(fds, int(wait.Milliseconds()))
+				for errors.Is(err, unix.EINTR) { // the runtime's own signals
+					k, err = unix.Poll(fds, int(wait.Milliseconds()))
+				}
 				return k == 1
 			}
 			pub.Turn(1)

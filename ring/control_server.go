@@ -42,6 +42,9 @@ type ServeConfig struct {
 	// attach, as the kernel knows the peer (SO_PEERCRED and SO_PEERGROUPS,
 	// unix(7)). With any of them the socket is 0666 and the lists decide.
 	AllowUIDs, AllowGIDs []int
+	// Nearest, if not nil, returns topics that exist and are similar to one that
+	// is no pattern at all, for the refusal. Any goroutine.
+	Nearest func(topic string) []string
 	// Log gets one line per lease and refusal. nil: none.
 	Log *slog.Logger
 }

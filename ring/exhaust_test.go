@@ -132,8 +132,6 @@ type exploration struct {
 	index  map[wm]int32
 	states []wm
 	from   []int32
-	bad    string
-	badAt  int32
 }
 
 func (x *exploration) add(w wm, from int32) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"tickrelay/ring/md"
 )
@@ -29,6 +30,7 @@ type Info struct {
 	Head      uint64       `json:"head"`      // records ever written
 	Tail      uint64       `json:"tail"`      // records ever read or skipped
 	Depth     int          `json:"depth"`     // records that wait
+	LagNs     int64        `json:"lag_ns"`    // age of the oldest record that waits: since this host received it
 	Attached  uint64       `json:"attached"`  // consumers that ever opened it
 	Sleeping  bool         `json:"sleeping"`  // the consumer sleeps in the kernel
 	Wake      string       `json:"wake"`      // how the consumer said it waits: block, eventfd, spin, yield
@@ -109,6 +111,7 @@ func (s *Segment) Info() (in Info) {
 	in.Head = atomic.LoadUint64(&h.head)
 	if d := in.Head - in.Tail; d <= s.cap {
 		in.Depth = int(d)
+		in.LagNs = s.lag(in.Tail, in.Depth)
 	} else {
 		in.Err = ErrCorrupt.Error()
 	}
@@ -120,6 +123,19 @@ func (s *Segment) Info() (in Info) {
 		in.Consumer.Alive = lockHeld(s.shm.ctlFD.fd)
 	}
 	return in
+}
+
+// lag is the age of the record at a position, 0 if none waits there. The record
+// may be overwritten meanwhile; then its successor's age is as good.
+func (s *Segment) lag(pos uint64, depth int) int64 {
+	if depth == 0 {
+		return 0
+	}
+	at := atomic.LoadInt64(&s.slots[pos&(s.cap-1)].TsRecv)
+	if at == 0 {
+		return 0
+	}
+	return max(0, time.Now().UnixNano()-at)
 }
 
 // cast fills in what differs for a broadcast ring: it is as deep as its slowest
@@ -137,6 +153,7 @@ func (in *Info) cast(s *Segment) {
 		in.Consumer.PID, in.Consumer.BeatNs = r.PID, max(in.Consumer.BeatNs, r.BeatNs)
 	}
 	in.Tail = in.Head - uint64(in.Depth)
+	in.LagNs = s.lag(in.Tail, in.Depth)
 }
 
 func wakeName(mode uint32) string {

@@ -228,7 +228,6 @@ func (a *attachment) end() { a.drop(0) }
 
 // known refuses a topic that no feed can ever serve, with the nearest ones.
 func (r *relayd) known(topic string) error {
-	var near []string
 	for _, f := range r.feeds {
 		if f.mayServe([]string{topic}) {
 			if strings.ContainsAny(topic, "*>") {
@@ -239,16 +238,21 @@ func (r *relayd) known(topic string) error {
 				return nil
 			}
 		}
+	}
+	return &ring.TopicError{Topic: topic, Nearest: r.nearest(topic)}
+}
+
+// nearest are the three topics that exist which are most similar.
+func (r *relayd) nearest(topic string) []string {
+	var near []string
+	for _, f := range r.feeds {
 		near = append(near, r.topicsOf(f)...)
 	}
 	sort.Slice(near, func(i, j int) bool {
 		a, b := editDistance(topic, near[i]), editDistance(topic, near[j])
 		return a < b || a == b && near[i] < near[j]
 	})
-	if len(near) > 3 {
-		near = near[:3]
-	}
-	return &ring.TopicError{Topic: topic, Nearest: near}
+	return near[:min(3, len(near))]
 }
 
 func (r *relayd) topicsOf(f *feedUnit) []string {

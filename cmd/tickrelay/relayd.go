@@ -255,7 +255,7 @@ func (r *relayd) run(ctx context.Context) error {
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}
-	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Log: r.log.With("part", "control socket")}
+	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Log: r.log.With("part", "control socket")}
 	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
 	if err := r.announce(); err != nil {
 		cancel(err)

@@ -104,18 +104,18 @@ func ringStatCommand(base, relay *string) *cobra.Command {
 	var asJSON, watch bool
 	c := &cobra.Command{
 		Use:   "stat [NAME]",
-		Short: "Show depth, losses and liveness of rings",
+		Short: "Show depth, lag, rates, losses and liveness of rings",
 		Args:  usage(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
+			before := rateBase{}
+			if _, err := statRows(*base, *relay, args, before); err != nil {
+				return err
+			}
+			time.Sleep(ratePause) // a rate wants two looks
 			for {
-				rows, err := listRings(*base, *relay)
+				rows, err := statRows(*base, *relay, args, before)
 				if err != nil {
 					return err
-				}
-				if len(args) == 1 {
-					if rows, err = onlyRing(rows, args[0]); err != nil {
-						return err
-					}
 				}
 				if asJSON {
 					err = printJSON(c.OutOrStdout(), rows)
@@ -139,6 +139,53 @@ func ringStatCommand(base, relay *string) *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&watch, "watch", false, "again each second, until Ctrl-C")
 	return c
+}
+
+// ratePause is between the two looks that the first rates come from.
+const ratePause = 200 * time.Millisecond
+
+// statRow is a ring with what two looks at it tell.
+type statRow struct {
+	ring.Info
+	RecordsPerS float64 `json:"records_per_s"`
+	ReadPerS    float64 `json:"read_per_s"`
+	LostPerS    float64 `json:"lost_per_s"`
+}
+
+// rateBase remembers the last look at each ring, by path and creation.
+type rateBase map[string]look
+
+type look struct {
+	at               time.Time
+	head, tail, lost uint64
+}
+
+// statRows looks at the rings, or at the one named, and compares with before.
+func statRows(base, relay string, args []string, before rateBase) ([]statRow, error) {
+	infos, err := listRings(base, relay)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) == 1 {
+		if infos, err = onlyRing(infos, args[0]); err != nil {
+			return nil, err
+		}
+	}
+	rows := []statRow{}
+	for _, in := range infos {
+		row := statRow{Info: in}
+		key := fmt.Sprint(in.Path, in.CreatedNs)
+		now := look{time.Now(), in.Head, in.Tail, in.Counters.LostRecords}
+		if was, ok := before[key]; ok && now.at.After(was.at) {
+			s := now.at.Sub(was.at).Seconds()
+			row.RecordsPerS = float64(now.head-was.head) / s
+			row.ReadPerS = float64(now.tail-was.tail) / s
+			row.LostPerS = float64(now.lost-was.lost) / s
+		}
+		before[key] = now
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 func onlyRing(rows []ring.Info, name string) ([]ring.Info, error) {

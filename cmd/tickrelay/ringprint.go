@@ -52,7 +52,7 @@ func peer(p ring.PeerInfo) string {
 }
 
 // printStat prints all that is known of rings, one block each.
-func printStat(w io.Writer, rows []ring.Info) {
+func printStat(w io.Writer, rows []statRow) {
 	for i := range rows {
 		r := &rows[i]
 		if i > 0 {
@@ -70,14 +70,22 @@ func printStat(w io.Writer, rows []ring.Info) {
 		fmt.Fprintf(t, "venue\t%s, epoch %d\n", r.VenueName, r.Epoch)
 		fmt.Fprintf(t, "state\t%s\n", r.State)
 		fmt.Fprintf(t, "records\t%d written, %d read, %d waiting of %d\n", r.Head, r.Tail, r.Depth, r.Capacity)
+		fmt.Fprintf(t, "rates\t%.0f written/s, %.0f read/s, %.0f lost/s\n", r.RecordsPerS, r.ReadPerS, r.LostPerS)
+		fmt.Fprintf(t, "lag\t%d µs\n", r.LagNs/1000)
 		c := r.Counters
 		fmt.Fprintf(t, "lost\t%d records in %d events, %d overruns\n", c.LostRecords, c.LostEvents, c.Overruns)
 		fmt.Fprintf(t, "upstream gaps\t%d\n", c.Gaps)
 		fmt.Fprintf(t, "snapshots\t%d, %d levels\n", c.Snapshots, c.Levels)
 		fmt.Fprintf(t, "producer\t%s\n", side(r.Producer))
-		fmt.Fprintf(t, "consumer\t%s\n", side(r.Consumer))
+		if r.Broadcast {
+			for _, x := range r.Readers {
+				fmt.Fprintf(t, "reader\tpid %d, %d waiting, %d missed in %d laps\n", x.PID, x.Depth, x.Missed, x.Laps)
+			}
+		} else {
+			fmt.Fprintf(t, "consumer\t%s, waits by %s, attached %d times\n", side(r.Consumer), r.Wake, r.Attached)
+		}
 		t.Flush()
-		printTopics(w, r)
+		printTopics(w, &r.Info)
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 // neighbour is a feed with a deep book and two rings: one is read all the time,
 // the other is read or neglected.
 type neighbour struct {
-	pub           *ring.Publisher
-	book          ring.TopicID
-	live          *book.Book
-	good, bad     *ring.Consumer
-	badSeg        *ring.Segment
-	buf, event    []md.Record
-	turns, stalls int
+	pub        *ring.Publisher
+	book       ring.TopicID
+	live       *book.Book
+	good, bad  *ring.Consumer
+	badSeg     *ring.Segment
+	buf, event []md.Record
+	turns      int
 }
 
 const (
