@@ -86,8 +86,7 @@ func (e *Engine) resolve(native, class string) *instrument {
 func (e *Engine) identify(native, class string) int32 {
 	symbol, kind, ok := e.venue.Symbol(native, class)
 	if entry := e.listed(native, symbol, kind, class); entry != nil {
-		symbol, kind, ok = entry.Symbol, entry.Kind, true
-		if id := e.bySymbol(symbol); id >= 0 || !e.cfg.Open {
+		if id := e.bySymbol(entry.Symbol); id >= 0 || !e.cfg.Open {
 			return id
 		}
 		return e.addInstrument(*entry)

@@ -184,7 +184,6 @@ type refSession struct {
 	venue  Venue
 	books  map[string]*textBook
 	synced map[string]int64 // Binance: last update id applied
-	held   map[string][]pushed
 	rest   map[string]*textBook
 	restID map[string]int64
 	lastU  map[string]int64 // bbo

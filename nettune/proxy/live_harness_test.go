@@ -286,8 +286,12 @@ func (c *client) next(limit time.Duration) (map[string]any, error) {
 		return nil, err
 	}
 	for {
-		f, err := ws.ReadFrame(c.read)
+		h, err := ws.ReadHeader(c.read)
 		if err != nil {
+			return nil, err
+		}
+		f := ws.Frame{Header: h, Payload: make([]byte, min(h.Length, 16<<20))}
+		if _, err := io.ReadFull(c.read, f.Payload); err != nil {
 			return nil, err
 		}
 		switch f.Header.OpCode {
