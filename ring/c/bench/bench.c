@@ -173,10 +173,11 @@ static int rate(const char *dir, int64_t ms, uint64_t batch) {
     }
     pin(0);
     if (!(c = tr_open(dir, "bench", &err))) return 1;
+    __atomic_store_n(&c->rings[0].ctl->wake_mode, TR_WAITS_SPIN, __ATOMIC_RELAXED); /* as in the queue, nobody is to be woken */
     for (bool on = true; on;) {
         const tr_record *recs;
         tr_record copy;
-        int64_t k = tr_lend(c, &recs, CAPACITY);
+        int64_t k = tr_lend(c, &recs, batch == 1 ? 1 : 1024); /* as the queue's reader */
         if (k < 0) return 1;
         if (k == 0) {
             if (++idle % 1000 == 0) sched_yield();

@@ -84,6 +84,10 @@ static inline bool producer_put(producer *p, const tr_record *recs, uint64_t n) 
     memcpy(p->slots + at, recs, first * sizeof *recs);
     if (first < n) memcpy(p->slots, recs + first, (n - first) * sizeof *recs);
     p->head += n;
+    if (__atomic_load_n(&p->ctl->wake_mode, __ATOMIC_RELAXED) == TR_WAITS_SPIN) { /* never sleeps: no barrier needed */
+        __atomic_store_n(&p->hdr->head, p->head, __ATOMIC_RELEASE);
+        return true;
+    }
     __atomic_store_n(&p->hdr->head, p->head, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&p->ctl->sleeper, __ATOMIC_SEQ_CST) && __atomic_exchange_n(&p->ctl->sleeper, 0, __ATOMIC_SEQ_CST))
         syscall(SYS_futex, &p->ctl->sleeper, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
