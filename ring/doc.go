@@ -10,6 +10,7 @@
 //	                        Turn: attachments, resumption, snapshots, heartbeats
 //
 //	Dir: /dev/shm/tickrelay/RELAY/{lock,instruments,NAME.data,NAME.ctl}
+//	Client: Attach or Open again when a relay comes back
 //	Serve ◀── JSON lines, descriptors ──▶ Attach      List, Stat, Leftover: look only
 //
 // It guarantees: whole events or none; per topic every number in order, or a gap
@@ -26,8 +27,8 @@
 // rings. It does not defend a consumer against the relay that made its ring,
 // beyond validating headers and indices; records are the relay's word.
 //
-// Goroutines: Serve starts one per connection and waits for them; nothing else
-// starts any.
+// Goroutines: Serve starts one per connection and waits for them; a Client one
+// while its relay is away, gone by its Close; nothing else starts any.
 //
 // # Byte map, version 1
 //

@@ -130,13 +130,13 @@ func processRows(d time.Duration, command func(dir string) *exec.Cmd) ([]Row, er
 	defer done()
 	var was unix.CPUSet
 	unix.SchedGetaffinity(0, &was)
-	pin(0)
-	defer unpin(&was)
-	p, err := newPair(dir, command)
+	p, err := newPair(dir, command) // before pinning, which a child inherits
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
+	pin(0)
+	defer unpin(&was)
 	var rows []Row
 	for _, measure := range []func(time.Duration) ([]Row, error){p.roundTrips, p.throughputs, p.wakes, p.quiet} {
 		r, err := measure(d)
