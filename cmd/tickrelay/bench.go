@@ -52,6 +52,7 @@ func benchRingCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().DurationVar(&cfg.Duration, "duration", 2*time.Second, "time per figure")
+	c.Flags().StringVar(&cfg.Sources, "clients", "", "folder of the project's sources: measures the C and Python clients too (needs gcc and g++)")
 	c.AddCommand(&cobra.Command{
 		Use:    "peer DIR",
 		Short:  "The other process of bench ring, which starts it",

@@ -88,9 +88,9 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 	if r.socket == "" {
 		r.socket = ring.SocketPath(cfg.Relay)
 	}
-	epochs := map[md.Venue]int64{}
+	venues := map[md.Venue]*venueShare{}
 	for i := range cfg.Feeds {
-		if err = r.addFeed(&cfg.Feeds[i], epochs); err != nil {
+		if err = r.addFeed(&cfg.Feeds[i], venues); err != nil {
 			return nil, err
 		}
 	}
@@ -102,16 +102,24 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 	return r, r.addGateway()
 }
 
-func (r *relayd) addFeed(c *feedConfig, epochs map[md.Venue]int64) error {
+// venueShare is what the feeds of one venue have in common.
+type venueShare struct {
+	epoch  int64
+	budget *feeds.Budget // of connection attempts
+}
+
+func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
 	v, _ := feeds.ByName(c.Venue)
 	spec := v.Spec()
-	if epochs[spec.Venue] == 0 {
-		epochs[spec.Venue] = time.Now().UnixNano()
+	share := venues[spec.Venue]
+	if share == nil {
+		share = &venueShare{time.Now().UnixNano(), feeds.NewBudget(0, 0)}
+		venues[spec.Venue] = share
 	}
 	fc := feeds.Config{
 		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
 		Lines: c.Lines, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
-		Table: r.table, Epoch: epochs[spec.Venue], CacheDir: c.Cache, Log: r.log,
+		Table: r.table, Epoch: share.epoch, Budget: share.budget, CacheDir: c.Cache, Log: r.log,
 	}
 	if c.CPU != nil {
 		fc.CPU = *c.CPU

@@ -12,6 +12,9 @@ import (
 
 // Config says how long to measure. The zero value works.
 type Config struct {
+	// Sources is the repository, whose C and Python clients are measured too; ""
+	// for none. See ClientRows.
+	Sources string
 	// Duration of each side of each figure. 0: 500 ms. A run takes about 30
 	// times as long.
 	Duration time.Duration
@@ -31,6 +34,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	figures := []func(time.Duration) ([]Row, error){roundTripRows, throughputRows, costRows, broadcastRows, overrunRows}
 	if cfg.Peer != nil {
 		figures = append(figures, func(d time.Duration) ([]Row, error) { return processRows(d, cfg.Peer) })
+	}
+	if cfg.Sources != "" {
+		figures = append(figures, func(d time.Duration) ([]Row, error) { return ClientRows(cfg.Sources, d) })
 	}
 	for _, measure := range figures {
 		if err := ctx.Err(); err != nil {
