@@ -2,7 +2,6 @@ package c_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,56 +13,16 @@ import (
 	"tickrelay/ring/md"
 )
 
-// canonical prints every field of every record, as test/segment.c does.
-func canonical(recs []md.Record) string {
-	var b strings.Builder
-	for _, r := range recs {
-		fmt.Fprintln(&b, uint8(r.Kind), uint8(r.Flags), uint16(r.Venue), r.Instrument, r.Seq, r.TsEvent, r.TsRecv,
-			r.Price, r.Size, r.ID, r.Side, r.Level, r.PriceExp, r.SizeExp, r.Count)
-	}
-	return b.String()
-}
-
 // goldenFiles makes the two files of the golden segment, which Go wrote.
 func goldenFiles(t *testing.T, dir string) {
 	t.Helper()
-	text, err := os.ReadFile("../testdata/segment-v1.hex")
+	dump, err := os.ReadFile("../testdata/segment-v1.hex")
+	if err == nil {
+		err = clienttest.GoldenFiles(string(dump), dir)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	dataText, ctlText, ok := strings.Cut(strings.TrimPrefix(string(text), "data\n"), "ctl\n")
-	if !ok {
-		t.Fatal("the golden file has no ctl part")
-	}
-	for _, f := range []struct {
-		name, dump string
-		size       int
-	}{{"golden.data", dataText, ring.DataSize(64, 2)}, {"golden.ctl", ctlText, ring.CtlSize}} {
-		b := undump(t, f.dump)
-		b = append(b, make([]byte, f.size-len(b))...)
-		if err := os.WriteFile(filepath.Join(dir, f.name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// undump reads what hex.Dump wrote.
-func undump(t *testing.T, dump string) []byte {
-	t.Helper()
-	var out []byte
-	for line := range strings.Lines(dump) {
-		line, _, _ = strings.Cut(line, "|")
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		b, err := hex.DecodeString(strings.Join(fields[1:], ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, b...)
-	}
-	return out
 }
 
 // readers are the ways to build and run the program that reads segments.
@@ -83,7 +42,7 @@ func TestGoldenReadByC(t *testing.T) {
 	if err != nil || len(recs) < 3 {
 		t.Fatal(recs, err)
 	}
-	want := "golden alpha relay 64 5 1763842100123456789 " + fmt.Sprint(uint64(0x1122334455667788)) + " 1\n" + canonical(recs)
+	want := "golden alpha relay 64 5 1763842100123456789 " + fmt.Sprint(uint64(0x1122334455667788)) + " 1\n" + clienttest.Canonical(recs)
 	readers(t, func(t *testing.T, args []string) {
 		args = append(args, "dump", dir, "golden")
 		if got := run(t, nil, args[0], args[1:]...); got != want {
@@ -114,7 +73,7 @@ func TestWrittenByC(t *testing.T) {
 			t.Error(in, err)
 		}
 		// The same bytes by the reader in C.
-		if got := run(t, nil, args[0], append(args[1:len(args)-3], "dump", dir, "c")...); !bytes.HasSuffix([]byte(got), []byte(canonical(recs))) {
+		if got := run(t, nil, args[0], append(args[1:len(args)-3], "dump", dir, "c")...); !bytes.HasSuffix([]byte(got), []byte(clienttest.Canonical(recs))) {
 			t.Errorf("C reads\n%s", got)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tickrelay/ring"
 	"tickrelay/ring/clienttest"
 	"tickrelay/ring/md"
 )
@@ -116,23 +117,43 @@ func output(t *testing.T, name string, args ...string) string {
 func golden(t *testing.T) string {
 	t.Helper()
 	var recs []md.Record
-	var text strings.Builder
 	for seq := range uint64(9) {
 		r := clienttest.Trade(seq, ^seq, clienttest.Mix(seq))
 		r.Kind, r.Flags, r.Venue, r.Instrument, r.Seq = md.Kind(1+seq), md.Flags(seq), md.Venue(500+seq), 1<<31+uint32(seq), ^seq
 		r.Price, r.PriceExp, r.SizeExp, r.Level = -r.Price, int8(seq)-127-1, 127-int8(seq), uint8(255-seq)
 		recs = append(recs, r)
-		fmt.Fprintln(&text, uint8(r.Kind), uint8(r.Flags), uint16(r.Venue), r.Instrument, r.Seq, r.TsEvent, r.TsRecv,
-			r.Price, r.Size, r.ID, r.Side, r.Level, r.PriceExp, r.SizeExp, r.Count)
 	}
 	path := filepath.Join(t.TempDir(), "golden")
 	if err := os.WriteFile(path, md.AsBytes(recs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path+".txt", []byte(text.String()), 0o600); err != nil {
+	if err := os.WriteFile(path+".txt", []byte(clienttest.Canonical(recs)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestGoldenSegment: a ring that Go wrote, read by the documented offsets.
+func TestGoldenSegment(t *testing.T) {
+	if _, err := os.Stat(python); err != nil {
+		t.Skipf("%s is not installed", python)
+	}
+	dir := t.TempDir()
+	dump, err := os.ReadFile("../testdata/segment-v1.hex")
+	if err == nil {
+		err = clienttest.GoldenFiles(string(dump), dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	recs, err := ring.Leftover(dir, "golden")
+	if err != nil || len(recs) < 3 {
+		t.Fatal(recs, err)
+	}
+	want := "golden 64 5 1763842100123456789\n" + clienttest.Canonical(recs)
+	if got := output(t, python, "tests/segment.py", dir, "golden"); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
 }
 
 func TestCheck(t *testing.T) {
