@@ -56,7 +56,7 @@ type Config struct {
 	Silence time.Duration
 
 	CPU  int  // processor that the hot loop is pinned to; -1 for none
-	Busy bool // poll without sleeping: lowest latency, one processor's full time
+	Busy bool // poll without sleeping: one processor's full time, faster only if that one is free
 
 	Transport nettune.Transport // default nettune.KernelTransport()
 	Options   nettune.Options   // socket options asked for; default nettune's, and receive time stamps

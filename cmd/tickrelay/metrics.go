@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tickrelay/feeds"
@@ -78,7 +80,7 @@ func (m *feedMetrics) Collect(ch chan<- prometheus.Metric) {
 
 func collectHealth(ch chan<- prometheus.Metric, h feeds.Health) {
 	for _, l := range h.Lines {
-		line := string(rune('0' + l.Line%10))
+		line := strconv.Itoa(l.Line)
 		up := 0.0
 		if l.State == feeds.LineLive {
 			up = 1

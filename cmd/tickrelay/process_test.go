@@ -17,12 +17,16 @@ import (
 	"time"
 )
 
+// binaryDir is where binary has put the program, "" before it ran.
+var binaryDir string
+
 // binary builds the program once for all tests of real processes.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "tickrelay-bin")
 	if err != nil {
 		return "", err
 	}
+	binaryDir = dir
 	out := filepath.Join(dir, "tickrelay")
 	msg, err := exec.Command("go", "build", "-o", out, ".").CombinedOutput()
 	if err != nil {
@@ -39,8 +43,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(fastOpenEnv) != "" {
 		os.Exit(code) // a child: the program is its parent's
 	}
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if binaryDir != "" {
+		os.RemoveAll(binaryDir)
 	}
 	os.Exit(code)
 }
