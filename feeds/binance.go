@@ -47,16 +47,16 @@ var binanceSpec = Spec{
 func (Binance) Spec() *Spec { return &binanceSpec }
 
 // Subscribe implements Venue.
-func (Binance) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return binanceRequest(dst, subs, "SUBSCRIBE", id)
+func (Binance) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return binanceRequest(dst, subs, "SUBSCRIBE", rq)
 }
 
 // Unsubscribe implements Venue.
-func (Binance) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return binanceRequest(dst, subs, "UNSUBSCRIBE", id)
+func (Binance) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return binanceRequest(dst, subs, "UNSUBSCRIBE", rq)
 }
 
-func binanceRequest(dst [][]byte, subs []Sub, method string, id *int) [][]byte {
+func binanceRequest(dst [][]byte, subs []Sub, method string, rq *Requests) [][]byte {
 	var args []string
 	for _, s := range subs {
 		stream, ok := map[md.Channel]string{
@@ -68,7 +68,7 @@ func binanceRequest(dst [][]byte, subs []Sub, method string, id *int) [][]byte {
 		}
 	}
 	tail := func(id int) string { return fmt.Sprintf(`],"id":%d}`, id) }
-	return requests(dst, args, `{"method":"`+method+`","params":[`, tail, id, binanceSpec.SubsPerFrame, 32<<10)
+	return requests(dst, args, `{"method":"`+method+`","params":[`, tail, rq, binanceSpec.SubsPerFrame, 32<<10)
 }
 
 // lowerASCII lowers A to Z and nothing else, as stream names want it.

@@ -8,11 +8,11 @@ import (
 	"tickrelay/ring/md"
 )
 
-// CatalogueURLs implements Venue.
-func (Binance) CatalogueURLs(base string) []string { return []string{base + "/api/v3/exchangeInfo"} }
+// Catalogue implements Venue.
+func (Binance) Catalogue(base string) []Request { return gets(base + "/api/v3/exchangeInfo") }
 
 // DecodeCatalogue implements Venue.
-func (Binance) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
+func (Binance) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, error) {
 	var doc struct {
 		Symbols []struct {
 			Symbol, Status, BaseAsset, QuoteAsset string
@@ -20,10 +20,10 @@ func (Binance) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
 		}
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return fmt.Errorf("binance: instrument list: %w", err)
+		return "", fmt.Errorf("binance: instrument list: %w", err)
 	}
 	if doc.Symbols == nil {
-		return fmt.Errorf("binance: instrument list has no symbols: %.100q", body)
+		return "", fmt.Errorf("binance: instrument list has no symbols: %.100q", body)
 	}
 	for _, s := range doc.Symbols {
 		if s.Status != "TRADING" {
@@ -45,7 +45,7 @@ func (Binance) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
 		setSteps(&in, tick, lot, &binanceSpec)
 		each(in)
 	}
-	return nil
+	return "", nil
 }
 
 // Native implements Venue.

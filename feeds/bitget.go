@@ -53,16 +53,16 @@ var bitgetSpec = Spec{
 func (Bitget) Spec() *Spec { return &bitgetSpec }
 
 // Subscribe implements Venue.
-func (Bitget) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return bitgetRequest(dst, subs, "subscribe", id)
+func (Bitget) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return bitgetRequest(dst, subs, "subscribe", rq)
 }
 
 // Unsubscribe implements Venue.
-func (Bitget) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return bitgetRequest(dst, subs, "unsubscribe", id)
+func (Bitget) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return bitgetRequest(dst, subs, "unsubscribe", rq)
 }
 
-func bitgetRequest(dst [][]byte, subs []Sub, op string, id *int) [][]byte {
+func bitgetRequest(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
 	var args []string
 	for _, s := range subs {
 		channel := ""
@@ -87,7 +87,7 @@ func bitgetRequest(dst [][]byte, subs []Sub, op string, id *int) [][]byte {
 	}
 	tail := func(int) string { return "]}" }
 	// The length of one request is limited to 4096 bytes.
-	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, id, bitgetSpec.SubsPerFrame, 4096)
+	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, rq, bitgetSpec.SubsPerFrame, 4096)
 }
 
 // bitgetClass is the instType of an instrument.

@@ -9,10 +9,10 @@ import (
 	"tickrelay/ring/md"
 )
 
-// CatalogueURLs implements Venue.
-func (Bitget) CatalogueURLs(base string) []string {
+// Catalogue implements Venue.
+func (Bitget) Catalogue(base string) []Request {
 	mix := base + "/api/v2/mix/market/contracts?productType="
-	return []string{base + "/api/v2/spot/public/symbols", mix + "USDT-FUTURES", mix + "USDC-FUTURES", mix + "COIN-FUTURES"}
+	return gets(base+"/api/v2/spot/public/symbols", mix+"USDT-FUTURES", mix+"USDC-FUTURES", mix+"COIN-FUTURES")
 }
 
 // bitgetSymbol is an entry of an instrument list of v1 or v2, spot or futures.
@@ -30,23 +30,23 @@ type bitgetSymbol struct {
 }
 
 // DecodeCatalogue implements Venue.
-func (Bitget) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
+func (Bitget) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, error) {
 	var doc struct {
 		Code, Msg string
 		Data      []bitgetSymbol
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return fmt.Errorf("bitget: instrument list: %w", err)
+		return "", fmt.Errorf("bitget: instrument list: %w", err)
 	}
 	if doc.Code != "00000" {
-		return fmt.Errorf("bitget: instrument list refused: code %q: %s", doc.Code, doc.Msg)
+		return "", fmt.Errorf("bitget: instrument list refused: code %q: %s", doc.Code, doc.Msg)
 	}
 	for k := range doc.Data {
 		if in, ok := doc.Data[k].instrument(); ok {
 			each(in)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func (s *bitgetSymbol) instrument() (md.Instrument, bool) {

@@ -68,26 +68,56 @@ func (e *Engine) bookApply(t *topic, ev *Event, recs []md.Record, rx int64) {
 		e.ignore(IgnoreWaiting)
 		return
 	}
-	if !e.bookUpdate(t, ev, recs, rx) {
-		return
+	if recs, ok := e.bookUpdate(t, ev, recs, rx); ok {
+		e.publish(t, recs, rx)
 	}
-	e.publish(t, recs, rx)
 }
 
 // bookUpdate applies absolute sizes and checks the book; false if it is broken
-// now.
-func (e *Engine) bookUpdate(t *topic, ev *Event, recs []md.Record, rx int64) bool {
+// now. The records returned tell of levels that left the venue's depth, too.
+func (e *Engine) bookUpdate(t *topic, ev *Event, recs []md.Record, rx int64) ([]md.Record, bool) {
 	b := t.book
 	if !e.fitLevels(t.inst, recs) {
 		e.stats.Rejected[RejectRange].Add(1)
 		e.refuse(t, rx)
-		return false
+		return nil, false
 	}
 	for i := range recs {
 		b.book.Set(recs[i].Side, level(&recs[i]))
 	}
 	b.state.Seq, b.state.FromREST = ev.SeqLast, false
-	return e.checkBook(t, ev, rx)
+	if len(recs) > 0 {
+		b.state.Time = recs[0].TsEvent
+		recs = e.cutDepth(t, ev, recs)
+	}
+	return recs, e.checkBook(t, ev, rx)
+}
+
+// cutDepth deletes the levels that a venue of bounded depth drops without saying
+// so, and appends their deletions to a copy of the event's records.
+func (e *Engine) cutDepth(t *topic, ev *Event, recs []md.Record) []md.Record {
+	depth := ev.Depth
+	if depth == 0 {
+		depth = e.spec.BookDepth
+	}
+	b := &t.book.book
+	if depth == 0 || b.Bids.Len() <= depth && b.Asks.Len() <= depth {
+		return recs
+	}
+	e.diff = append(e.diff[:0], recs...)
+	for _, s := range [...]struct {
+		levels *book.Side
+		side   uint8
+	}{{&b.Bids, md.SideBid}, {&b.Asks, md.SideAsk}} {
+		for s.levels.Len() > depth {
+			gone := *s.levels.At(s.levels.Len() - 1)
+			gone.Size, gone.Count = 0, 0
+			b.Set(s.side, gone)
+			e.diff = append(e.diff, md.Record{Kind: md.KindBook, Side: s.side, Price: gone.Price, TsEvent: recs[0].TsEvent,
+				ID: recs[0].ID, PriceExp: b.PriceExp, SizeExp: b.SizeExp})
+		}
+	}
+	return e.diff
 }
 
 // fitLevels is fit for records of a book, keeping the decimals of the wire.
@@ -150,6 +180,9 @@ func (e *Engine) bookReplace(t *topic, ev *Event, recs []md.Record, rx int64) {
 		b.book, e.spare = e.spare, b.book
 	}
 	b.state = BookState{Seq: ev.SeqLast}
+	if len(recs) > 0 {
+		b.state.Time = recs[0].TsEvent
+	}
 	if !e.checkBook(t, ev, rx) {
 		return
 	}

@@ -16,8 +16,8 @@ import (
 // fetched beside the loop, again after a failure, and every CatalogueEvery.
 // Its fields belong to the loop.
 type catalogue struct {
-	urls    []string
-	lists   [][]md.Instrument // as last read, one per URL
+	reqs    []Request
+	lists   [][]md.Instrument // as last read, one per request
 	due     int64             // mono ns of the next fetch, 0 while one is under way or none is wanted
 	startBy int64             // mono ns until which connections wait for the first list, 0 if they do not
 	failed  int               // in a row
@@ -29,26 +29,40 @@ type catalogue struct {
 // again; instruments listed meanwhile come that much later.
 const maxCatalogueRetry = 5 * time.Minute
 
-// readList decodes one list. An empty one is no error: there are venues without
-// contracts of a kind.
-func readList(v Venue, body []byte) ([]md.Instrument, error) {
-	list := []md.Instrument{}
-	err := v.DecodeCatalogue(body, func(in md.Instrument) { list = append(list, in) })
-	if err != nil {
-		return nil, fmt.Errorf("feeds: %s: catalogue: %w", v.Spec().Name, err)
+// readList decodes one list, page by page. An empty one is no error: there are
+// venues without contracts of a kind.
+func readList(v Venue, page func(n int, more string) ([]byte, error)) ([]md.Instrument, error) {
+	list, more := []md.Instrument{}, ""
+	for n := range maxPages {
+		body, err := page(n, more)
+		if err != nil {
+			return nil, err
+		}
+		if more, err = v.DecodeCatalogue(body, func(in md.Instrument) { list = append(list, in) }); err != nil {
+			return nil, fmt.Errorf("feeds: %s: catalogue: %w", v.Spec().Name, err)
+		}
+		if more == "" {
+			return list, nil
+		}
 	}
-	return list, nil
+	return nil, fmt.Errorf("feeds: %s: catalogue: more than %d pages", v.Spec().Name, maxPages)
 }
 
-// cacheFile is where list i is kept: the venue's own answer, so that the cache
+// maxPages bounds the pages of one list.
+const maxPages = 64
+
+// cacheFile is where page n of list i is kept: the venue's own answer, so that the cache
 // has no format of its own that could age.
-func cacheFile(dir string, v Venue, i int) string {
+func cacheFile(dir string, v Venue, i, n int) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == filepath.Separator {
 			return '_'
 		}
 		return r
 	}, v.Spec().Name)
+	if n > 0 {
+		return filepath.Join(dir, fmt.Sprintf("%s.catalogue.%d.%d.json", name, i, n))
+	}
 	return filepath.Join(dir, fmt.Sprintf("%s.catalogue.%d.json", name, i))
 }
 
@@ -57,15 +71,11 @@ func loadList(dir string, v Venue, i int) ([]md.Instrument, error) {
 	if dir == "" {
 		return nil, os.ErrNotExist
 	}
-	body, err := os.ReadFile(cacheFile(dir, v, i))
-	if err != nil {
-		return nil, err
-	}
-	return readList(v, body)
+	return readList(v, func(n int, _ string) ([]byte, error) { return os.ReadFile(cacheFile(dir, v, i, n)) })
 }
 
-// storeList keeps list i in dir, replaced as a whole.
-func storeList(dir string, v Venue, i int, body []byte) error {
+// storePage keeps page n of list i in dir, replaced as a whole.
+func storePage(dir string, v Venue, i, n int, body []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -75,7 +85,7 @@ func storeList(dir string, v Venue, i int, body []byte) error {
 	}
 	_, err = tmp.Write(body)
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), cacheFile(dir, v, i))
+		err = os.Rename(tmp.Name(), cacheFile(dir, v, i, n))
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
@@ -91,13 +101,17 @@ type fetched struct {
 }
 
 // fetchList gets, reads and keeps list i. Runs beside the loop.
-func fetchList(rest *restClient, v Venue, url string, i int, dir string) (f fetched) {
-	body, err := rest.get(url)
-	if err == nil {
-		f.list, err = readList(v, body)
-	}
-	if f.err = err; err == nil && dir != "" {
-		f.keep = storeList(dir, v, i, body)
+func fetchList(rest *restClient, v Venue, req Request, i int, dir string) (f fetched) {
+	var pages [][]byte
+	f.list, f.err = readList(v, func(_ int, more string) ([]byte, error) {
+		body, err := rest.do(Request{URL: req.URL + more, Body: req.Body})
+		pages = append(pages, body)
+		return body, err
+	})
+	for n, body := range pages {
+		if f.err == nil && f.keep == nil && dir != "" {
+			f.keep = storePage(dir, v, i, n, body)
+		}
 	}
 	return f
 }
@@ -108,16 +122,16 @@ func (l *loop) openCatalogue() {
 	if l.cfg.REST == "" {
 		return
 	}
-	c.urls = l.cfg.Venue.CatalogueURLs(l.cfg.REST)
-	if len(c.urls) == 0 {
+	c.reqs = l.cfg.Venue.Catalogue(l.cfg.REST)
+	if len(c.reqs) == 0 {
 		return
 	}
 	c.due = l.mono
-	c.lists = make([][]md.Instrument, len(c.urls))
+	c.lists = make([][]md.Instrument, len(c.reqs))
 	for i := range c.lists {
 		var err error
 		if c.lists[i], err = loadList(l.cfg.CacheDir, l.cfg.Venue, i); err != nil && !errors.Is(err, os.ErrNotExist) {
-			l.log.Warn("cached catalogue not used", "file", cacheFile(l.cfg.CacheDir, l.cfg.Venue, i), "error", err)
+			l.log.Warn("cached catalogue not used", "file", cacheFile(l.cfg.CacheDir, l.cfg.Venue, i, 0), "error", err)
 		}
 	}
 	if all := c.all(); len(all) > 0 {
@@ -172,12 +186,12 @@ func (l *loop) refreshCatalogue() {
 }
 
 func (l *loop) goFetchCatalogue() {
-	urls, v, dir := l.catalogue.urls, l.cfg.Venue, l.cfg.CacheDir
+	reqs, v, dir := l.catalogue.reqs, l.cfg.Venue, l.cfg.CacheDir
 	l.workers.Go(func() {
-		results := make([]fetched, len(urls))
-		for i, u := range urls {
+		results := make([]fetched, len(reqs))
+		for i, req := range reqs {
 			l.health.restRequests.Add(1)
-			results[i] = fetchList(l.rest, v, u, i, dir)
+			results[i] = fetchList(l.rest, v, req, i, dir)
 		}
 		l.mail.post(func() { l.catalogueAnswer(results) })
 	})

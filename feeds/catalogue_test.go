@@ -19,7 +19,7 @@ func TestCatalogueCacheKeepsTheVenuesAnswer(t *testing.T) {
 		t.Fatalf("an empty cache: %v", err)
 	}
 	for range 2 { // the second replaces the first
-		if err := storeList(dir, v, 0, []byte("BTCUSDT")); err != nil {
+		if err := storePage(dir, v, 0, 0, []byte("BTCUSDT")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +30,7 @@ func TestCatalogueCacheKeepsTheVenuesAnswer(t *testing.T) {
 	if _, err := loadList(dir, v, 1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a list that was never kept: %v", err)
 	}
-	if err := os.WriteFile(cacheFile(dir, v, 0), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(cacheFile(dir, v, 0, 0), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := loadList(dir, v, 0); err == nil || errors.Is(err, os.ErrNotExist) {

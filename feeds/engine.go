@@ -148,11 +148,20 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 	l := e.line(line)
 	d := &e.dec
 	d.Reset()
-	if err := e.venue.Decode(frame, d); err != nil {
+	var err error
+	if l.conn != nil {
+		err = l.conn.Decode(frame, d)
+	} else {
+		err = e.venue.Decode(frame, d)
+	}
+	if err != nil {
 		return e.rejectFrame(line, l, frame, rxNs, err)
 	}
 	if d.Refused != 0 {
 		e.stats.Rejected[RejectRange].Add(uint64(d.Refused))
+	}
+	if d.HasConnSeq {
+		e.chainFrames(line, d, rxNs)
 	}
 	if d.Control != ControlNone {
 		e.control(line, l, d, rxNs)
@@ -257,6 +266,11 @@ func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
 		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: append([]byte(nil), d.Text...)})
 	case ControlReconnect:
 		e.reconnect(line, "the venue announced the end of the connection")
+	case ControlReady:
+		e.ready(line, now)
+	case ControlMaintenance:
+		e.log.Warn("the venue pauses", "line", line, "text", string(d.Text))
+		e.paused(line, now)
 	case ControlNotice:
 		e.log.Info("notice of the venue", "line", line, "text", string(d.Text))
 	}

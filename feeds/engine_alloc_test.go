@@ -204,7 +204,7 @@ func BenchmarkHop(b *testing.B) {
 		ev := d.Events[0]
 		for b.Loop() {
 			copy(recs, d.Recs)
-			if !r.eng.bookUpdate(tp, &ev, recs, r.now) {
+			if _, ok := r.eng.bookUpdate(tp, &ev, recs, r.now); !ok {
 				b.Fatal("broken")
 			}
 		}

@@ -51,7 +51,7 @@ func (e *Engine) Catalogue(ins []md.Instrument) {
 		e.warnUnlisted(listed)
 	}
 	for i := range e.lines {
-		if e.lines[i].up {
+		if l := &e.lines[i]; l.up && l.ready {
 			e.subscribeAll(i, added, e.now)
 		}
 	}
@@ -89,7 +89,7 @@ func (e *Engine) relist(in *instrument, entry *md.Instrument) bool {
 			return false
 		}
 		if old.Native != now.Native && !in.gone {
-			e.unsubscribe(in) // under the old name
+			e.unsubscribeAll(in) // under the old name
 		}
 		in.md = now
 		e.pub.InstrumentChanged(now.ID, now.Record())
@@ -107,7 +107,7 @@ func (in *instrument) published() bool {
 // any more.
 func (e *Engine) delist(in *instrument) {
 	e.log.Warn("instrument left the venue's catalogue", "instrument", in.md.Symbol)
-	e.unsubscribe(in)
+	e.unsubscribeAll(in)
 	in.gone = true
 	for _, t := range in.topics {
 		if t != nil {
@@ -116,12 +116,12 @@ func (e *Engine) delist(in *instrument) {
 	}
 }
 
-// unsubscribe takes an instrument off every line.
-func (e *Engine) unsubscribe(in *instrument) {
+// unsubscribeAll takes an instrument off every line.
+func (e *Engine) unsubscribeAll(in *instrument) {
 	subs := e.subs(nil, in)
 	for i := range e.lines {
-		if l := &e.lines[i]; l.up {
-			e.send(i, e.venue.Unsubscribe(nil, subs, &l.lastID))
+		if l := &e.lines[i]; l.up && l.ready {
+			e.unsubscribe(i, subs, e.now)
 		}
 	}
 }

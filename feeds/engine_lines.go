@@ -19,8 +19,14 @@ const (
 type engineLine struct {
 	up      bool
 	leaving bool // asked to be made again
-	lastID  int  // of requests
+	ready   bool // for subscriptions
 	since   int64
+
+	requests     Requests
+	conn         Conn  // of a Stateful venue, else nil
+	subs         []Sub // where requests replace what was subscribed
+	connSeq      int64 // number of the last frame, where the venue counts them
+	connSeqKnown bool
 
 	rejects  int // frames refused since firstBad
 	firstBad int64
@@ -67,11 +73,14 @@ func (e *Engine) Connected(line int, now int64) {
 	if l.up {
 		e.Disconnected(line, now, "connected again")
 	}
-	*l = engineLine{up: true, lastID: 1, since: now, refusals: l.refusals}
+	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals}
+	if v, ok := e.venue.(Stateful); ok {
+		l.conn = v.NewConn()
+	}
 	if e.catalogue == nil {
 		e.addExplicit()
 	}
-	e.subscribeAll(line, e.instruments, now)
+	e.greet(line, now)
 }
 
 // subscribeAll subscribes a line to instruments, up to the venue's bound, and
@@ -95,20 +104,12 @@ func (e *Engine) subscribeAll(line int, list []*instrument, now int64) {
 	if len(subs) == 0 {
 		return
 	}
-	frames := e.venue.Subscribe(nil, subs, &l.lastID)
-	e.send(line, frames)
-	sent := now + int64(len(frames))*int64(e.spec.SendEvery) // when the last of them leaves
+	sent := now + int64(e.subscribe(line, subs, now))*int64(e.spec.SendEvery) // when the last of them leaves
 	l.ackBy = sent + int64(ackWait)
 	for _, s := range subs {
 		if s.Channel == md.ChannelBook {
 			e.awaitBook(e.instruments[e.bySymbol(s.Instrument.Symbol)].topics[s.Channel], sent)
 		}
-	}
-}
-
-func (e *Engine) send(line int, frames [][]byte) {
-	for _, f := range frames {
-		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: f})
 	}
 }
 
@@ -167,7 +168,5 @@ func (e *Engine) retryRefused(line int, now int64) {
 			subs = append(subs, Sub{t.ch, &t.inst.md})
 		}
 	}
-	if len(subs) > 0 {
-		e.send(line, e.venue.Subscribe(nil, subs, &l.lastID))
-	}
+	e.subscribe(line, subs, now)
 }

@@ -87,9 +87,7 @@ func (e *Engine) silent(in *instrument, line int, now int64) {
 		}
 		subs = append(subs, Sub{t.ch, &in.md})
 	}
-	l := &e.lines[line]
-	e.send(line, e.venue.Unsubscribe(nil, subs, &l.lastID))
-	e.send(line, e.venue.Subscribe(nil, subs, &l.lastID))
+	e.renew(line, subs, now)
 	e.stats.Resyncs.Add(1)
 }
 

@@ -112,7 +112,8 @@ func newRig(t *testing.T, v Venue, o sim.Options, edit func(*Config, *sim.Server
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	m, err := sim.NewMarket(11, []string{"BTC-USDT", "ETH-USDT"})
+	symbols := sim.Symbols(v.Spec().Name)[:2]
+	m, err := sim.NewMarket(11, symbols)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func newRig(t *testing.T, v Venue, o sim.Options, edit func(*Config, *sim.Server
 	t.Cleanup(func() { server.Close() })
 	r := &rig{t: t, ctx: ctx, market: m, server: server, table: newTable(t)}
 	cfg := Config{Venue: v, URL: server.URL(), REST: server.REST(), CPU: -1, Table: r.table, Seed: 1,
-		Instruments: []string{"BTC-USDT", "ETH-USDT"}, Budget: NewBudget(100, time.Millisecond),
+		Instruments: symbols, Budget: NewBudget(100, time.Millisecond),
 		Backoff: Backoff{Min: time.Millisecond, Base: 10 * time.Millisecond, Cap: 100 * time.Millisecond}}
 	if edit != nil {
 		edit(&cfg, server)
@@ -174,7 +175,12 @@ func (r *rig) live() {
 	r.t.Helper()
 	trades := r.seen.kinds[md.KindTrade]
 	r.wait("live books and trades", func() bool {
-		return r.reader("BTC-USDT").State == book.Live && r.reader("ETH-USDT").State == book.Live && r.seen.kinds[md.KindTrade] > trades
+		for _, symbol := range r.market.Symbols() {
+			if r.reader(symbol).State != book.Live {
+				return false
+			}
+		}
+		return r.seen.kinds[md.KindTrade] > trades
 	})
 }
 

@@ -31,15 +31,15 @@ func newToyVenue() *toyVenue {
 
 func (v *toyVenue) Spec() *Spec { return &v.spec }
 
-func (v *toyVenue) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
+func (v *toyVenue) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
 	for _, s := range subs {
 		dst = append(dst, []byte("subscribe "+s.Instrument.Native))
-		*id++
+		rq.ID++
 	}
 	return dst
 }
 
-func (v *toyVenue) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte { return dst }
+func (v *toyVenue) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte { return dst }
 
 // Decode knows "trade", "ack", "ping", "leaving" and "pong".
 func (v *toyVenue) Decode(frame []byte, d *Decoded) error {
@@ -64,16 +64,16 @@ func (v *toyVenue) Decode(frame []byte, d *Decoded) error {
 func (v *toyVenue) Sequence(b *BookState, ev *Event) Verdict              { return VerdictApply }
 func (v *toyVenue) Checksum(b *Book) int64                                { return 0 }
 func (v *toyVenue) SnapshotURL(base string, in *md.Instrument) string     { return "" }
-func (v *toyVenue) CatalogueURLs(base string) []string                    { return []string{base + "/list"} }
+func (v *toyVenue) Catalogue(base string) []Request                       { return gets(base + "/list") }
 func (v *toyVenue) Native(symbol string) (string, bool)                   { return "BTCUSDT", symbol == "BTC-USDT" }
 func (v *toyVenue) DecodeSnapshot([]byte, *md.Instrument, *Decoded) error { return ErrUnsupported }
 
-func (v *toyVenue) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
+func (v *toyVenue) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, error) {
 	if string(body) != "BTCUSDT" {
-		return ErrUnsupported
+		return "", ErrUnsupported
 	}
 	each(md.Instrument{Venue: md.VenueBinance, Kind: md.InstrumentSpot, Symbol: "BTC-USDT", Native: "BTCUSDT", PriceExp: -2, SizeExp: -5})
-	return nil
+	return "", nil
 }
 
 func (v *toyVenue) Symbol(native, class string) (string, md.InstrumentKind, bool) {

@@ -23,7 +23,7 @@ func (r *restAnswers) load(v Venue, answers []capture.Answer) {
 	r.answers, r.asked = nil, nil
 	for _, a := range answers {
 		var list []md.Instrument
-		err := v.DecodeCatalogue(a.Body, func(in md.Instrument) { list = append(list, in) })
+		_, err := v.DecodeCatalogue(a.Body, func(in md.Instrument) { list = append(list, in) })
 		if err == nil && len(list) > 0 {
 			r.instruments = append(r.instruments, list...)
 		} else {

@@ -49,16 +49,16 @@ var okxSpec = Spec{
 func (OKX) Spec() *Spec { return &okxSpec }
 
 // Subscribe implements Venue.
-func (OKX) Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return okxRequest(dst, subs, "subscribe", id)
+func (OKX) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return okxRequest(dst, subs, "subscribe", rq)
 }
 
 // Unsubscribe implements Venue.
-func (OKX) Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte {
-	return okxRequest(dst, subs, "unsubscribe", id)
+func (OKX) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return okxRequest(dst, subs, "unsubscribe", rq)
 }
 
-func okxRequest(dst [][]byte, subs []Sub, op string, id *int) [][]byte {
+func okxRequest(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
 	var args []string
 	for _, s := range subs {
 		swap := s.Instrument.Kind == md.InstrumentPerp || s.Instrument.Kind == md.InstrumentPerpInverse
@@ -89,7 +89,7 @@ func okxRequest(dst [][]byte, subs []Sub, op string, id *int) [][]byte {
 		}
 	}
 	tail := func(int) string { return "]}" }
-	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, id, okxSpec.SubsPerFrame, 64<<10)
+	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, rq, okxSpec.SubsPerFrame, 64<<10)
 }
 
 // Decode implements Venue.

@@ -9,14 +9,14 @@ import (
 	"tickrelay/ring/md"
 )
 
-// CatalogueURLs implements Venue. Options are listed per underlying.
-func (OKX) CatalogueURLs(base string) []string {
+// Catalogue implements Venue. Options are listed per underlying.
+func (OKX) Catalogue(base string) []Request {
 	base += "/api/v5/public/instruments?instType="
-	return []string{base + "SPOT", base + "SWAP", base + "FUTURES", base + "OPTION&uly=BTC-USD", base + "OPTION&uly=ETH-USD"}
+	return gets(base+"SPOT", base+"SWAP", base+"FUTURES", base+"OPTION&uly=BTC-USD", base+"OPTION&uly=ETH-USD")
 }
 
 // DecodeCatalogue implements Venue.
-func (OKX) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
+func (OKX) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, error) {
 	var doc struct {
 		Code, Msg string
 		Data      []struct {
@@ -24,10 +24,10 @@ func (OKX) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
 		}
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return fmt.Errorf("okx: instrument list: %w", err)
+		return "", fmt.Errorf("okx: instrument list: %w", err)
 	}
 	if doc.Code != "0" {
-		return fmt.Errorf("okx: instrument list refused: code %q: %s", doc.Code, doc.Msg)
+		return "", fmt.Errorf("okx: instrument list refused: code %q: %s", doc.Code, doc.Msg)
 	}
 	for _, s := range doc.Data {
 		symbol, kind, ok := OKX{}.Symbol(s.InstID, "")
@@ -54,7 +54,7 @@ func (OKX) DecodeCatalogue(body []byte, each func(md.Instrument)) error {
 		}
 		each(in)
 	}
-	return nil
+	return "", nil
 }
 
 // Native implements Venue.

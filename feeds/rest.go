@@ -41,7 +41,7 @@ type StatusError struct {
 
 // Error describes the answer.
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("feeds: GET %s: status %d: %s", e.URL, e.Status, e.Body)
+	return fmt.Sprintf("feeds: %s: status %d: %s", e.URL, e.Status, e.Body)
 }
 
 // Unwrap returns ErrRateLimited for the statuses that mean it.
@@ -146,12 +146,16 @@ func (r *restClient) quietUntil() int64 {
 	return r.quiet
 }
 
-// get returns the body of the answer to a GET of address, decompressed and the
+// get is do of a GET request.
+func (r *restClient) get(address string) ([]byte, error) { return r.do(Request{URL: address}) }
+
+// do returns the body of the answer to a request, decompressed and the
 // caller's to keep. It fails at once while the venue wants no request.
-func (r *restClient) get(address string) ([]byte, error) {
+func (r *restClient) do(want Request) ([]byte, error) {
+	address := want.URL
 	if _, now := r.clock(); now < r.quietUntil() {
 		left := time.Duration(r.quietUntil() - now).Round(time.Second)
-		return nil, fmt.Errorf("feeds: GET %s: %w for another %s", address, ErrRateLimited, left)
+		return nil, fmt.Errorf("feeds: %s: %w for another %s", address, ErrRateLimited, left)
 	}
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
@@ -159,12 +163,17 @@ func (r *restClient) get(address string) ([]byte, error) {
 	req.SetRequestURI(address)
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("Accept", "application/json")
+	if want.Body != nil {
+		req.Header.SetMethod(fasthttp.MethodPost)
+		req.Header.SetContentType("application/json")
+		req.SetBody(want.Body)
+	}
 	req.SetConnectionClose()
 	if err := r.host.DoTimeout(req, resp, r.timeout); err != nil {
 		if r.ctx.Err() != nil {
 			err = r.ctx.Err()
 		}
-		return nil, fmt.Errorf("feeds: GET %s: %w", address, err)
+		return nil, fmt.Errorf("feeds: %s: %w", address, err)
 	}
 	return r.answer(address, resp)
 }
@@ -179,7 +188,7 @@ func (r *restClient) answer(address string, resp *fasthttp.Response) ([]byte, er
 		return nil, e
 	}
 	if err != nil {
-		return nil, fmt.Errorf("feeds: GET %s: body: %w", address, err)
+		return nil, fmt.Errorf("feeds: %s: body: %w", address, err)
 	}
 	return append([]byte(nil), body...), nil
 }

@@ -148,13 +148,10 @@ func (e *Engine) resubscribe(t *topic, now int64) {
 		}
 	}
 	r := &t.book.resync
-	l := &e.lines[line]
 	if !e.mayResubscribe(now) {
 		return
 	}
-	subs := []Sub{{t.ch, &t.inst.md}}
-	e.send(line, e.venue.Unsubscribe(nil, subs, &l.lastID))
-	e.send(line, e.venue.Subscribe(nil, subs, &l.lastID))
+	e.renew(line, []Sub{{t.ch, &t.inst.md}}, now)
 	e.stats.Resyncs.Add(1)
 	r.deadline = now + int64(restoreWait) + 2*int64(e.spec.SendEvery)
 }

@@ -133,6 +133,9 @@ func (e *Engine) join(t *topic, now int64) bool {
 	b := t.book
 	base := &e.snap.Events[0]
 	state := BookState{Seq: base.SeqLast, FromREST: true}
+	if base.From < base.To {
+		state.Time = e.snap.Recs[base.From].TsEvent
+	}
 	for i := range b.held.events {
 		verdict := e.venue.Sequence(&state, &b.held.events[i].ev)
 		if verdict == VerdictIgnore {
@@ -175,7 +178,7 @@ func (e *Engine) applyHeld(t *topic, now int64) bool {
 		case VerdictIgnore:
 			continue
 		case VerdictApply:
-			if !e.bookUpdate(t, &h.ev, mine, h.rx) {
+			if _, ok := e.bookUpdate(t, &h.ev, mine, h.rx); !ok {
 				return e.heldFailed(t, now)
 			}
 			now = max(now, h.rx)

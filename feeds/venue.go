@@ -16,11 +16,10 @@ type Venue interface {
 	Spec() *Spec
 
 	// Subscribe appends the text frames that subscribe to subs, within the
-	// venue's limits per frame, to dst. id numbers the requests of a
-	// connection, starting at 1, and is advanced by the frames appended.
-	Subscribe(dst [][]byte, subs []Sub, id *int) [][]byte
+	// venue's limits per frame, to dst and advances rq.ID by them.
+	Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte
 	// Unsubscribe is the reverse of Subscribe.
-	Unsubscribe(dst [][]byte, subs []Sub, id *int) [][]byte
+	Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte
 
 	// Decode reads one complete message into d, which the caller has Reset.
 	// Numbers keep the digits and the exponent of the wire. It allocates
@@ -43,16 +42,81 @@ type Venue interface {
 	// Action Replace.
 	DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error
 
-	// CatalogueURLs are the REST addresses, below base, of the instrument lists.
-	CatalogueURLs(base string) []string
-	// DecodeCatalogue calls each for every instrument of one list that trades.
-	DecodeCatalogue(body []byte, each func(md.Instrument)) error
+	// Catalogue are the REST requests, below base, for the instrument lists.
+	Catalogue(base string) []Request
+	// DecodeCatalogue calls each for every instrument of one list, or one page
+	// of a list, that trades. more is what must be appended to the request's
+	// address to get the next page, "" after the last.
+	DecodeCatalogue(body []byte, each func(md.Instrument)) (more string, err error)
 
 	// Native gives the venue's name of a symbol where no catalogue is at hand,
 	// Symbol the reverse with the instrument's kind; false where no rule exists.
 	// class is what Decode found beside the name (Bitget's instType), else "".
 	Native(symbol string) (string, bool)
 	Symbol(native, class string) (symbol string, kind md.InstrumentKind, ok bool)
+}
+
+// Requests numbers the requests of one connection and tells the time to those
+// that must be signed.
+type Requests struct {
+	ID  int   // of the next request, starting at 1
+	Now int64 // CLOCK_REALTIME, ns
+}
+
+// Request is a REST request: GET, or with a Body (JSON) POST.
+type Request struct {
+	URL  string
+	Body []byte
+}
+
+// What a venue may implement beside Venue, where its protocol asks for it.
+type (
+	// Opener has frames to send when a connection is up, before the
+	// subscriptions: options, heartbeats, a log-in.
+	Opener interface {
+		Open(dst [][]byte, rq *Requests) [][]byte
+	}
+	// Stateful venues send frames that mean something only after what was said
+	// before on the same connection.
+	Stateful interface {
+		// NewConn returns what is to be kept of one connection from its start.
+		NewConn() Conn
+	}
+	// Bootstrapper venues tell by REST where to connect.
+	Bootstrapper interface {
+		// Bootstrap is the request, below base, to make before each connection.
+		Bootstrap(base string) Request
+		// Endpoint reads its answer: the WebSocket address, below ws where the
+		// configuration names one ("" if not), for a connection called id.
+		Endpoint(body []byte, ws, id string) (string, error)
+	}
+	// Credentialed venues show more, or anything at all, to those who log in.
+	Credentialed interface {
+		// WithCredentials returns a venue that logs in, whose Spec may differ,
+		// or what is wrong with c. Nothing of c may appear in an error.
+		WithCredentials(c Credentials) (Venue, error)
+		// CredentialsFor says what they are needed for, for the docs.
+		CredentialsFor() string
+	}
+)
+
+// Credentials are an account's keys at a venue, for market data only.
+type Credentials struct {
+	Key, Secret, Passphrase string
+}
+
+// Conn decodes the frames of one connection of a Stateful venue.
+type Conn interface {
+	// Decode is Venue.Decode with what the connection has said before.
+	Decode(frame []byte, d *Decoded) error
+	// Unsubscribe is Venue.Unsubscribe likewise.
+	Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte
+}
+
+// Route is a class of channels that a venue serves at an address of its own.
+type Route struct {
+	Path     string // appended to the address's path
+	Channels []md.Channel
 }
 
 // Spec holds the constant facts about a venue.
@@ -65,6 +129,9 @@ type Spec struct {
 	REST string // default REST base, "" if unused
 
 	Channels []ChannelSpec
+	// Routes are set where channels are served at several addresses: each
+	// channel is in exactly one. Empty: all at URL.
+	Routes []Route
 
 	// Exponents of prices and sizes where no catalogue says better.
 	PriceExp, SizeExp int8
@@ -89,6 +156,26 @@ type Spec struct {
 	// RisingTrades says that an instrument's trade ids grow, with holes, so that
 	// a repetition is recognised though a loss is not.
 	RisingTrades bool
+	// UniqueTrades says that trade ids are the same on every connection though
+	// neither consecutive nor rising (UUIDs, hashes): a repetition is
+	// recognised among the last thousands.
+	UniqueTrades bool
+	// MergeBooks says that book events carry numbers that are the same on every
+	// connection, so that lines can be merged event by event. Otherwise each
+	// line keeps its own book and one is on standby.
+	MergeBooks bool
+	// BookDepth is the number of levels per side that the venue maintains
+	// without telling which ones leave; 0 where it tells. An event may say
+	// otherwise.
+	BookDepth int
+	// ReplacesSubs says that a subscription request replaces what was subscribed
+	// on the connection before: Subscribe always gets all.
+	ReplacesSubs bool
+	// WaitReady says that subscriptions wait for a frame with ControlReady.
+	WaitReady bool
+	// ConnSeq, for the docs, is the rule of numbers that count all frames of a
+	// connection (Decoded.ConnSeq), "" if there are none.
+	ConnSeq string
 }
 
 // ChannelSpec is one channel of a venue.
@@ -113,13 +200,15 @@ type Control uint8
 
 // Control classes of a decoded frame.
 const (
-	ControlNone      Control = iota // market data, or nothing of interest
-	ControlAck                      // a request was accepted
-	ControlError                    // a request was refused; Decoded.Text says why
-	ControlPong                     // answer to Spec.Ping
-	ControlReply                    // Decoded.Text is to be sent back at once (application-level ping)
-	ControlReconnect                // the venue is about to close this connection
-	ControlNotice                   // Decoded.Text is worth a log line
+	ControlNone        Control = iota // market data, or nothing of interest
+	ControlAck                        // a request was accepted
+	ControlError                      // a request was refused; Decoded.Text says why
+	ControlPong                       // answer to Spec.Ping
+	ControlReply                      // Decoded.Text is to be sent back at once (application-level ping)
+	ControlReconnect                  // the venue is about to close this connection
+	ControlNotice                     // Decoded.Text is worth a log line
+	ControlReady                      // subscriptions may be sent now, see Spec.WaitReady
+	ControlMaintenance                // the venue pauses: nothing it showed is current until it sends anew
 )
 
 // Action says how a book event's records relate to the book.
@@ -152,6 +241,8 @@ type Event struct {
 	HasChecksum                bool
 	// Text is the full text of a trade id that did not fit 64 bits.
 	Text []byte
+	// Depth overrides Spec.BookDepth where the frame says how deep the book is.
+	Depth int
 }
 
 // Decoded receives what a frame holds. Its slices are reused from frame to
@@ -164,12 +255,17 @@ type Decoded struct {
 	// Refused counts the statistics left out because no int64 mantissa holds
 	// their digits; the rest of the frame is good.
 	Refused int
+	// ConnSeq, with HasConnSeq, numbers the frames of a connection by one,
+	// whatever they hold: after a hole everything on it may be wrong.
+	ConnSeq    int64
+	HasConnSeq bool
 }
 
 // Reset empties d and keeps its memory.
 func (d *Decoded) Reset() {
 	d.Events, d.Recs = d.Events[:0], d.Recs[:0]
 	d.Control, d.Text, d.Refused = ControlNone, nil, 0
+	d.ConnSeq, d.HasConnSeq = 0, false
 }
 
 // Verdict is the outcome of a sequence rule.
@@ -187,5 +283,6 @@ const (
 type BookState struct {
 	Seq      int64 // SeqLast of the last event applied, 0 if none
 	FromREST bool  // the book was set by a REST snapshot and no live event was applied since
+	Time     int64 // TsEvent of the last event applied, 0 if none or unknown
 	Empty    bool  // no snapshot yet: only ActionReplace can start the book
 }

@@ -18,8 +18,18 @@ import (
 
 // captureLine is one line of a recorded session.
 type captureLine struct {
-	Dir, Frame, URL, Body string
-	Error                 any
+	Dir, Conn, Frame, URL, Body string
+	FrameB64                    []byte `json:"frame_b64"` // of a binary frame
+	Error                       any
+}
+
+// bytes is the frame.
+func (l *captureLine) bytes(t *testing.T) []byte {
+	t.Helper()
+	if l.FrameB64 != nil {
+		return l.FrameB64
+	}
+	return []byte(l.Frame)
 }
 
 // captures calls f for every line of a recorded file below TICKRELAY_CAPTURES.

@@ -31,9 +31,10 @@ func TestGoldenFrames(t *testing.T) {
 		name := v.Spec().Name
 		t.Run(name, func(t *testing.T) {
 			var got []byte
+			decode := decoderOf(v)
 			for n, frame := range goldenFrames(t, name) {
 				got = fmt.Appendf(got, "frame %d\n", n+1)
-				got = appendDecoded(t, got, v, frame)
+				got = appendDecoded(t, got, v, decode, frame)
 			}
 			path := filepath.Join("testdata", name, "frames.golden")
 			if *updateFrames {
@@ -62,10 +63,10 @@ func at(lines [][]byte, k int) []byte {
 	return []byte("(end)")
 }
 
-func appendDecoded(t *testing.T, dst []byte, v Venue, frame []byte) []byte {
+func appendDecoded(t *testing.T, dst []byte, v Venue, decode func([]byte, *Decoded) error, frame []byte) []byte {
 	t.Helper()
 	var d Decoded
-	if err := v.Decode(frame, &d); err != nil {
+	if err := decode(frame, &d); err != nil {
 		return fmt.Appendf(dst, "  error %v\n", err)
 	}
 	if d.Control != ControlNone || d.Refused != 0 {

@@ -73,13 +73,13 @@ func TestSubscribe(t *testing.T) {
 	spot := subFor("BTC-USDT", "BTC-USDT", md.InstrumentSpot)
 	f := func(v Venue, subs []Sub, want string) {
 		t.Helper()
-		id := 1
-		frames := v.Subscribe(nil, subs, &id)
-		if len(frames) != 1 || string(frames[0]) != want || id != 2 {
-			t.Errorf("%s: %d %q\nwant %s", v.Spec().Name, id, frames, want)
+		rq := Requests{ID: 1}
+		frames := v.Subscribe(nil, subs, &rq)
+		if len(frames) != 1 || string(frames[0]) != want || rq.ID != 2 {
+			t.Errorf("%s: %d %q\nwant %s", v.Spec().Name, rq.ID, frames, want)
 		}
-		id = 1
-		back := v.Unsubscribe(nil, subs, &id)
+		rq.ID = 1
+		back := v.Unsubscribe(nil, subs, &rq)
 		op := strings.NewReplacer("SUBSCRIBE", "UNSUBSCRIBE", `"subscribe"`, `"unsubscribe"`)
 		if len(back) != 1 || string(back[0]) != op.Replace(want) {
 			t.Errorf("%s: %q", v.Spec().Name, back)
@@ -101,8 +101,8 @@ func TestSubscribeLimits(t *testing.T) {
 		subs = append(subs, Sub{md.ChannelTrades, subFor(name+"-USDT", name+"USDT", md.InstrumentSpot)})
 	}
 	for v, limit := range map[Venue]int{Binance{}: 32 << 10, Bitget{}: 4096, OKX{}: 64 << 10} {
-		id, total := 1, 0
-		frames := v.Subscribe(nil, subs, &id)
+		rq, total := Requests{ID: 1}, 0
+		frames := v.Subscribe(nil, subs, &rq)
 		for _, f := range frames {
 			n := strings.Count(strings.ToUpper(string(f)), "COIN")
 			total += n
@@ -110,8 +110,8 @@ func TestSubscribeLimits(t *testing.T) {
 				t.Errorf("%s: %d subscriptions in %d bytes", v.Spec().Name, n, len(f))
 			}
 		}
-		if total != len(subs) || id != len(frames)+1 {
-			t.Errorf("%s: %d of %d subscribed, next id %d after %d frames", v.Spec().Name, total, len(subs), id, len(frames))
+		if total != len(subs) || rq.ID != len(frames)+1 {
+			t.Errorf("%s: %d of %d subscribed, next id %d after %d frames", v.Spec().Name, total, len(subs), rq.ID, len(frames))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestCatalogues(t *testing.T) {
 	f := func(v Venue, body string, want ...md.Instrument) {
 		t.Helper()
 		var got []md.Instrument
-		if err := v.DecodeCatalogue([]byte(body), func(in md.Instrument) { got = append(got, in) }); err != nil {
+		if _, err := v.DecodeCatalogue([]byte(body), func(in md.Instrument) { got = append(got, in) }); err != nil {
 			t.Fatal(err)
 		}
 		if len(got) != len(want) {
@@ -182,7 +182,7 @@ func TestCatalogues(t *testing.T) {
 		md.Instrument{Kind: md.InstrumentPerpInverse, Symbol: "BTC-USD-PERP", Native: "BTC-USD-SWAP", PriceExp: -1, Tick: dec(1, -1), Lot: dec(1, 0), ContractSize: dec(1, 2)})
 	for _, v := range Venues() {
 		for _, body := range [...]string{``, `{`, `[]`, `{"code":"50011","msg":"Too Many Requests","data":[]}`, `{"lastUpdateId":1,"bids":[],"asks":[]}`} {
-			if err := v.DecodeCatalogue([]byte(body), func(md.Instrument) {}); err == nil {
+			if _, err := v.DecodeCatalogue([]byte(body), func(md.Instrument) {}); err == nil {
 				t.Errorf("%s takes %q for an instrument list", v.Spec().Name, body)
 			}
 		}
@@ -199,7 +199,7 @@ func TestCapturedCatalogues(t *testing.T) {
 			if strings.Contains(l.URL, "/depth?") {
 				return
 			}
-			if err := v.DecodeCatalogue([]byte(l.Body), func(in md.Instrument) {
+			if _, err := v.DecodeCatalogue([]byte(l.Body), func(in md.Instrument) {
 				total++
 				if native, ok := v.Native(in.Symbol); in.Expiry == 0 && (!ok || native != in.Native) {
 					t.Errorf("%s: %s is %q in the list, %q by rule", name, in.Symbol, in.Native, native)

@@ -5,10 +5,10 @@ import "encoding/json"
 // requests appends text frames head + args, comma-separated + tail(id), each
 // with at most maxArgs arguments and maxBytes bytes. Repeated arguments, from
 // channels of ours that share one of the venue's, are sent once.
-func requests(dst [][]byte, args []string, head string, tail func(id int) string, id *int, maxArgs, maxBytes int) [][]byte {
+func requests(dst [][]byte, args []string, head string, tail func(id int) string, rq *Requests, maxArgs, maxBytes int) [][]byte {
 	args = unique(args)
 	for len(args) > 0 {
-		end := tail(*id)
+		end := tail(rq.ID)
 		frame := append([]byte(head), args[0]...)
 		n := 1
 		for n < len(args) && n < maxArgs && len(frame)+1+len(args[n])+len(end) <= maxBytes {
@@ -17,7 +17,7 @@ func requests(dst [][]byte, args []string, head string, tail func(id int) string
 		}
 		dst = append(dst, append(frame, end...))
 		args = args[n:]
-		*id++
+		rq.ID++
 	}
 	return dst
 }
@@ -42,4 +42,13 @@ func unique(args []string) []string {
 		}
 	}
 	return kept
+}
+
+// gets are GET requests of the addresses.
+func gets(urls ...string) []Request {
+	reqs := make([]Request, len(urls))
+	for i, u := range urls {
+		reqs[i].URL = u
+	}
+	return reqs
 }

@@ -28,7 +28,7 @@ type binance struct {
 
 func newBinance(s *Server) *binance {
 	b := &binance{srv: s, byName: map[string]*instrument{}, table: map[string]*stream{}, old: map[*instrument]Book{}}
-	for _, in := range s.m.list {
+	for _, in := range s.listed() {
 		b.byName[in.native()] = in
 		b.old[in] = b.book(in)
 	}

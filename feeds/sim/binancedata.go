@@ -253,7 +253,7 @@ func (b *binance) exchangeInfo(symbol, symbols string) (int, []byte) {
 	d = append(d, `,"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000},`+
 		`{"rateLimitType":"RAW_REQUESTS","interval":"MINUTE","intervalNum":5,"limit":61000}],"exchangeFilters":[],"symbols":[`...)
 	first := true
-	for _, in := range b.srv.m.list {
+	for _, in := range b.srv.listed() {
 		if only != nil && !slices.Contains(only, in.native()) {
 			continue
 		}

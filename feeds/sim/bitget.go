@@ -20,7 +20,7 @@ type bitget struct {
 func newBitget(s *Server) *bitget {
 	b := &bitget{byName: map[string]*instrument{}}
 	b.argumentVenue = argumentVenue{srv: s, style: b, table: map[argument]*stream{}}
-	for _, in := range s.m.list {
+	for _, in := range s.listed() {
 		b.byName[in.native()] = in
 	}
 	return b
@@ -279,7 +279,7 @@ func (b *bitget) answer(r *http.Request, _ bool) (int, []byte) {
 		if only != "" && b.byName[only] == nil {
 			return http.StatusBadRequest, []byte(`{"code":"40034","msg":"Parameter does not exist","requestTime":` + at + `,"data":null}`)
 		}
-		for _, in := range b.srv.m.list {
+		for _, in := range b.srv.listed() {
 			if only != "" && only != in.native() {
 				continue
 			}

@@ -27,8 +27,10 @@ func FuzzRequests(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{m: m, mu: &m.mu, o: Options{}.withDefaults()}
-		for _, d := range []dialect{newBinance(s), newBitget(s), newOKX(s)} {
+		s := &Server{lists: isSpot, m: m, mu: &m.mu, o: Options{}.withDefaults()}
+		for _, e := range exchanges {
+			s.lists = func(string) bool { return true }
+			d := e.open(s)
 			s.dialect = d
 			x := &session{srv: s, queue: make(chan outgoing, 4096), done: make(chan struct{}), log: s.o.Log}
 			d.text(x, msg)
@@ -57,7 +59,7 @@ func FuzzREST(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := &Server{m: m, mu: &m.mu, o: Options{}.withDefaults()}
+	s := &Server{lists: isSpot, m: m, mu: &m.mu, o: Options{}.withDefaults()}
 	all := []dialect{newBinance(s), newBitget(s), newOKX(s)}
 	f.Fuzz(func(t *testing.T, target string) {
 		r := httptest.NewRequest("GET", "/", nil)

@@ -10,8 +10,9 @@ import (
 // counted in 10^-priceDecimals of the quote and move in ticks, sizes in
 // 10^-sizeDecimals of the base and move in lots.
 type listing struct {
-	symbol        string // BASE-QUOTE
+	symbol        string // BASE-QUOTE, with what follows for derivatives: -PERP …
 	base, quote   string
+	suffix        string // of the symbol, "" for spot, "PERP" and so on
 	priceDecimals int
 	sizeDecimals  int
 	tick, lot     int64 // in the units above
@@ -41,13 +42,14 @@ func known() []listing {
 
 // newListing finds or makes up the listing of a symbol.
 func newListing(symbol string) (listing, error) {
-	base, quote, ok := strings.Cut(symbol, "-")
-	if !ok || base == "" || quote == "" || strings.ContainsAny(symbol, ". *>@/") || strings.Contains(quote, "-") {
-		return listing{}, fmt.Errorf("sim: symbol %q is not BASE-QUOTE", symbol)
+	base, rest, ok := strings.Cut(symbol, "-")
+	quote, suffix, derived := strings.Cut(rest, "-")
+	if !ok || base == "" || quote == "" || derived && suffix == "" || strings.ContainsAny(symbol, ". *>@/") {
+		return listing{}, fmt.Errorf("sim: symbol %q is not BASE-QUOTE, or that with a suffix", symbol)
 	}
 	for _, l := range known() {
-		if l.symbol == symbol {
-			l.base, l.quote = base, quote
+		if l.symbol == base+"-"+quote {
+			l.symbol, l.base, l.quote, l.suffix = symbol, base, quote, suffix
 			return l, nil
 		}
 	}
@@ -55,7 +57,7 @@ func newListing(symbol string) (listing, error) {
 	h := fnv.New64a()
 	h.Write([]byte(symbol))
 	return listing{
-		symbol: symbol, base: base, quote: quote,
+		symbol: symbol, base: base, quote: quote, suffix: suffix,
 		priceDecimals: 3, sizeDecimals: 2, tick: 1, lot: 1,
 		start: 1_000 + int64(h.Sum64()%999_000), unit: 5_000,
 	}, nil

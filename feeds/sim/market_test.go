@@ -162,7 +162,7 @@ func TestMarketEventsMakeTheBook(t *testing.T) {
 }
 
 func TestMarketRefusesBadSymbols(t *testing.T) {
-	for _, symbols := range [][]string{{"BTCUSDT"}, {"BTC-"}, {"-USDT"}, {"A-B-C"}, {"A.B-C"}, {"BTC-USDT", "BTC-USDT"}} {
+	for _, symbols := range [][]string{{"BTCUSDT"}, {"BTC-"}, {"-USDT"}, {"A-B-"}, {"A.B-C"}, {"BTC-USDT", "BTC-USDT"}} {
 		if _, err := sim.NewMarket(1, symbols); err == nil || !strings.HasPrefix(err.Error(), "sim: ") {
 			t.Errorf("%v: error %v", symbols, err)
 		}

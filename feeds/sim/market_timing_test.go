@@ -24,7 +24,7 @@ func BenchmarkStepServed(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &Server{m: m, mu: &m.mu, o: Options{}.withDefaults(), plan: &faultPlan{}}
+	s := &Server{lists: isSpot, m: m, mu: &m.mu, o: Options{}.withDefaults(), plan: &faultPlan{}}
 	d := newBinance(s)
 	s.dialect = d
 	var all []*session

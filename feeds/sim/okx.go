@@ -293,7 +293,7 @@ func (o *okx) answer(r *http.Request, _ bool) (int, []byte) {
 			return http.StatusBadRequest, []byte(`{"code":"51000","data":[],"msg":"Parameter instType error"}`)
 		}
 		d := []byte(`{"code":"0","data":[`)
-		for _, in := range o.srv.m.list {
+		for _, in := range o.srv.listed() {
 			if id := q.Get("instId"); id != "" && id != in.symbol {
 				continue
 			}

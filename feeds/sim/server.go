@@ -76,9 +76,6 @@ func (o Options) validate() error {
 	return o.Faults.validate()
 }
 
-// Venues lists the exchanges that can be simulated.
-func Venues() []string { return []string{"binance", "bitget", "okx"} }
-
 // Server is an exchange on a loopback address: WebSocket and REST on one port.
 // Its methods are safe for concurrent use.
 type Server struct {
@@ -87,6 +84,7 @@ type Server struct {
 	log     *slog.Logger
 	m       *Market     // nil for replays
 	mu      *sync.Mutex // the market's lock, or the replay's own
+	lists   func(symbol string) bool
 	dialect dialect
 	gate    *gate
 	http    *http.Server
@@ -115,20 +113,14 @@ func Serve(ctx context.Context, venue, listen string, m *Market, o Options) (*Se
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{venue: venue, o: o, m: m, mu: &m.mu, plan: newFaultPlan(o.Faults)}
-	m.mu.Lock()
-	switch venue {
-	case "binance":
-		s.dialect = newBinance(s)
-	case "bitget":
-		s.dialect = newBitget(s)
-	case "okx":
-		s.dialect = newOKX(s)
-	}
-	m.mu.Unlock()
-	if s.dialect == nil {
+	x := exchangeOf(venue)
+	if x == nil {
 		return nil, fmt.Errorf("sim: venue %q cannot be simulated, want one of %v", venue, Venues())
 	}
+	s := &Server{venue: venue, lists: x.lists, o: o, m: m, mu: &m.mu, plan: newFaultPlan(o.Faults)}
+	m.mu.Lock()
+	s.dialect = x.open(s)
+	m.mu.Unlock()
 	for k := range o.Faults.Every {
 		if err := s.dialect.supports(k); err != nil {
 			return nil, fmt.Errorf("sim: %s: %s: %w", venue, k, err)

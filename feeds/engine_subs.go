@@ -1,0 +1,117 @@
+package feeds
+
+import (
+	"slices"
+
+	"tickrelay/ring/md"
+)
+
+// subscribe sends the requests for subs on a line and returns their number.
+// Where a request replaces what was subscribed before, it names everything.
+func (e *Engine) subscribe(line int, subs []Sub, now int64) int {
+	l := &e.lines[line]
+	l.requests.Now = now
+	if e.spec.ReplacesSubs {
+		for _, s := range subs {
+			if !slices.Contains(l.subs, s) {
+				l.subs = append(l.subs, s)
+			}
+		}
+		subs = l.subs
+	}
+	if len(subs) == 0 {
+		return 0
+	}
+	frames := e.venue.Subscribe(nil, subs, &l.requests)
+	e.send(line, frames)
+	return len(frames)
+}
+
+// unsubscribe ends subs on a line.
+func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
+	l := &e.lines[line]
+	l.requests.Now = now
+	if e.spec.ReplacesSubs {
+		before := len(l.subs)
+		l.subs = slices.DeleteFunc(l.subs, func(s Sub) bool { return slices.Contains(subs, s) })
+		if len(l.subs) > 0 && len(l.subs) < before {
+			e.send(line, e.venue.Subscribe(nil, l.subs, &l.requests))
+		}
+		return
+	}
+	if l.conn != nil {
+		e.send(line, l.conn.Unsubscribe(nil, subs, &l.requests))
+		return
+	}
+	e.send(line, e.venue.Unsubscribe(nil, subs, &l.requests))
+}
+
+// renew ends subs on a line and begins them again, which brings new snapshots.
+func (e *Engine) renew(line int, subs []Sub, now int64) {
+	if !e.spec.ReplacesSubs { // there the same request once more does it
+		e.unsubscribe(line, subs, now)
+	}
+	e.subscribe(line, subs, now)
+}
+
+func (e *Engine) send(line int, frames [][]byte) {
+	for _, f := range frames {
+		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: f})
+	}
+}
+
+// greet sends what comes first on a connection; the subscriptions follow at
+// once or when the venue is ready for them.
+func (e *Engine) greet(line int, now int64) {
+	l := &e.lines[line]
+	if o, ok := e.venue.(Opener); ok {
+		l.requests.Now = now
+		e.send(line, o.Open(nil, &l.requests))
+	}
+	if e.spec.WaitReady {
+		l.ackBy = now + int64(ackWait)
+		return
+	}
+	e.ready(line, now)
+}
+
+// ready subscribes a line to everything selected.
+func (e *Engine) ready(line int, now int64) {
+	l := &e.lines[line]
+	if !l.up || l.ready {
+		return
+	}
+	l.ready = true
+	l.answered()
+	e.subscribeAll(line, e.instruments, now)
+}
+
+// chainFrames checks the number of a frame that counts all of its connection.
+// After a hole nothing that the line brought is sure any more.
+func (e *Engine) chainFrames(line int, d *Decoded, now int64) {
+	l := &e.lines[line]
+	last, chained := l.connSeq, l.connSeqKnown
+	l.connSeq, l.connSeqKnown = d.ConnSeq, true
+	if !chained || d.ConnSeq == last+1 {
+		return
+	}
+	if l.leaving {
+		return
+	}
+	e.stats.ConnHoles.Add(1)
+	for _, t := range e.topics {
+		if t.owner == line {
+			e.breakTopic(t, md.GapSequence, md.UnknownMissing, now)
+		}
+	}
+	e.reconnect(line, "the venue's numbers of the connection's frames have a hole")
+}
+
+// paused breaks what a line brought while the venue pauses.
+func (e *Engine) paused(line int, now int64) {
+	for _, t := range e.topics {
+		if t.owner == line {
+			e.breakTopic(t, md.GapVenue, md.UnknownMissing, now)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+)
+
+// exchange is one that can be simulated: a dialect, and what it lists.
+type exchange struct {
+	venue string
+	open  func(*Server) dialect
+	// lists reports whether the exchange has an instrument of this symbol.
+	lists func(symbol string) bool
+	// symbols are two or more that it has, for demonstrations and tests.
+	symbols []string
+}
+
+// exchanges are all of them, in the order of the venues' numbers.
+var exchanges = []exchange{
+	{"binance", func(s *Server) dialect { return newBinance(s) }, isSpot, usdtPairs},
+	{"bitget", func(s *Server) dialect { return newBitget(s) }, isSpot, usdtPairs},
+	{"okx", func(s *Server) dialect { return newOKX(s) }, isSpot, usdtPairs},
+}
+
+var usdtPairs = []string{"BTC-USDT", "ETH-USDT", "SOL-USDT"}
+
+// isSpot holds for BASE-QUOTE.
+func isSpot(symbol string) bool { return strings.Count(symbol, "-") == 1 }
+
+func exchangeOf(venue string) *exchange {
+	if i := slices.IndexFunc(exchanges, func(x exchange) bool { return x.venue == venue }); i >= 0 {
+		return &exchanges[i]
+	}
+	return nil
+}
+
+// Venues lists the exchanges that can be simulated.
+func Venues() []string {
+	var names []string
+	for _, x := range exchanges {
+		names = append(names, x.venue)
+	}
+	return names
+}
+
+// Symbols are instruments that a simulated exchange has, at least two; nil if
+// it cannot be simulated.
+func Symbols(venue string) []string {
+	if x := exchangeOf(venue); x != nil {
+		return slices.Clone(x.symbols)
+	}
+	return nil
+}
+
+// listed are the market's instruments that the server's exchange has.
+func (s *Server) listed() []*instrument {
+	var list []*instrument
+	for _, in := range s.m.list {
+		if s.lists(in.symbol) {
+			list = append(list, in)
+		}
+	}
+	return list
+}
