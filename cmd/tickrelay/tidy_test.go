@@ -41,6 +41,9 @@ func repoFiles(t *testing.T) []string {
 		}
 		rel, _ := filepath.Rel(repoRoot, path)
 		rel = filepath.ToSlash(rel)
+		if rel == ".git" && !e.IsDir() { // a linked worktree's
+			return nil
+		}
 		if e.IsDir() {
 			if rel == ".git" || e.Name() == "node_modules" {
 				return filepath.SkipDir
