@@ -74,16 +74,22 @@ func TLSClient(s Stream, p Poller, cfg *tls.Config, deadline time.Time) (Stream,
 		return nil, errors.New("nettune: TLS client: no ServerName to verify the certificate against")
 	}
 	cfg = withALPN(cfg)
-	return startTLS(s, p, deadline, cfg.ServerName, func(c net.Conn) *tls.Conn { return tls.Client(c, cfg) })
+	return startTLS(s, p, deadline, cfg.ServerName, nil, func(c net.Conn) *tls.Conn { return tls.Client(c, cfg) })
 }
 
 // TLSServer puts a TLS server on an accepted stream; see TLSClient. cfg needs
 // certificates and is used as it is, see ServerConfig.
 func TLSServer(s Stream, p Poller, cfg *tls.Config, deadline time.Time) (Stream, error) {
+	return TLSServerAfter(s, p, cfg, deadline, nil)
+}
+
+// TLSServerAfter is TLSServer for a stream of which already was read: a server that
+// looks at the first byte to tell TLS from plain text. It keeps already.
+func TLSServerAfter(s Stream, p Poller, cfg *tls.Config, deadline time.Time, already []byte) (Stream, error) {
 	if cfg == nil || len(cfg.Certificates) == 0 && cfg.GetCertificate == nil && cfg.GetConfigForClient == nil {
 		return nil, errors.New("nettune: TLS server: no certificate")
 	}
-	return startTLS(s, p, deadline, "", func(c net.Conn) *tls.Conn { return tls.Server(c, cfg) })
+	return startTLS(s, p, deadline, "", already, func(c net.Conn) *tls.Conn { return tls.Server(c, cfg) })
 }
 
 // TLSState returns the TLS connection's state; false for a plain stream or
@@ -123,7 +129,7 @@ type tlsStream struct {
 var _ Stream = (*tlsStream)(nil)
 
 // startTLS takes over s and starts the handshake.
-func startTLS(s Stream, p Poller, deadline time.Time, name string, wrap func(net.Conn) *tls.Conn) (Stream, error) {
+func startTLS(s Stream, p Poller, deadline time.Time, name string, already []byte, wrap func(net.Conn) *tls.Conn) (Stream, error) {
 	l, ok := p.(*layered)
 	if !ok {
 		return nil, fmt.Errorf("nettune: TLS: %w: its pollers are not Layered", ErrNotSupported)
@@ -136,6 +142,7 @@ func startTLS(s Stream, p Poller, deadline time.Time, name string, wrap func(net
 	}
 	t := &tlsStream{inner: s, l: l, name: name, data: s.Data()}
 	t.pipe = newTLSPipe(s, func() { l.post(t) })
+	t.pipe.in = already
 	t.conn = wrap(t.pipe)
 	s.SetData(&tlsBelow{t})
 	l.streams++

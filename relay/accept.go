@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,6 +19,7 @@ type acceptor struct {
 	g        *Gateway
 	poller   nettune.Poller
 	listener nettune.Listener
+	tls      *tls.Config // nil: plain text only
 	stats    acceptStats
 	heads    []*head // in the order of their deadlines; done ones are skipped
 	buf      []byte
@@ -32,6 +34,7 @@ type head struct {
 	client   netip.Addr // as its proxy says, if it came through one
 	trusted  bool       // the peer is a proxy that must say so
 	direct   bool       // bytes are the client's own: that was dealt with
+	sniffed  bool       // TLS or plain text: that was decided
 	done     bool
 }
 
@@ -71,6 +74,10 @@ func (a *acceptor) run(ctx context.Context) error {
 			if e := &events[i]; e.Flags&nettune.Accept != 0 {
 				a.accept()
 			} else if h, _ := e.Stream.Data().(*head); h != nil && !h.done {
+				if e.Flags&nettune.Closed != 0 {
+					a.refuse(h, refusedTLS, "") // the handshake failed
+					continue
+				}
 				a.read(h)
 			}
 		}
@@ -134,6 +141,9 @@ func (a *acceptor) read(h *head) {
 		h.bytes = append(h.bytes, a.buf[:n]...)
 		if !h.direct && a.proxied(h) {
 			from = 0
+		}
+		if h.direct && !h.sniffed && len(h.bytes) > 0 && !a.sniff(h) {
+			return
 		}
 		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 && h.direct && !h.done {
 			a.complete(h, from+end+4)

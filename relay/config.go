@@ -59,6 +59,9 @@ type Config struct {
 	// called from the gateway's loops and must not wait. nil: nobody asks.
 	Offender func(addr netip.Addr, reason string)
 
+	// TLS encrypts the port. nil: plain text.
+	TLS *TLSConfig
+
 	Limits Limits
 }
 
@@ -196,6 +199,9 @@ func (c *Config) validate() error {
 		if !p.IsValid() || p.Bits() == 0 {
 			bad("proxy protocol from %s: want the proxies' networks, for instance 10.0.0.7/32; everybody else could name themselves", p)
 		}
+	}
+	if c.TLS != nil && (c.TLS.Cert == "" || c.TLS.Key == "") {
+		bad("tls: want a certificate file and a key file")
 	}
 	l := &c.Limits
 	for _, n := range []struct {

@@ -8,7 +8,7 @@
 // others nothing, and is told what it missed; a ring that ends is a gap at once.
 //
 // It does not: keep more history than the bounded one that resume is served from,
-// speak TLS or authenticate, influence the feeds in any way (a gateway too slow for
+// authenticate, influence the feeds in any way (a gateway too slow for
 // its ring gets an overrun gap, as every consumer does).
 //
 //	rings ──▶ hub ──frames, once per format──▶ shard 0 ──▶ connections
@@ -16,9 +16,11 @@
 //	           │
 //	           ├── requests of shards (subscribe, list, refresh) and of HTTP
 //	           │
-//	listener ──▶ acceptor ── upgrade to WebSocket ──▶ a shard, by turns
-//	                     └── anything else ──▶ fasthttp, one goroutine each
+//	listener ──▶ acceptor ─ TLS? ─ upgrade to WebSocket ──▶ a shard, by turns
+//	                             └ anything else ──▶ fasthttp, one goroutine each
 //
 // Goroutines of Run: the acceptor, the hub, one waiter per ring and one more while
-// it is looked for by its path, one per shard, one per HTTP request in progress. None per WebSocket connection.
+// it is looked for by its path, one per shard, one that watches the certificate's
+// files, one per HTTP request and per TLS handshake in progress. None per WebSocket
+// connection, encrypted or not.
 package relay

@@ -19,7 +19,9 @@ type Gateway struct {
 	shards    []*shard
 	accept    *acceptor
 	clients   *clients
-	offenders *offenders // nil: nobody asks
+	offenders *offenders   // nil: nobody asks
+	cert      *certificate // nil: plain text
+	reloads   reloaders
 	http      *httpServer
 	addr      netip.AddrPort
 	started   time.Time
@@ -41,6 +43,14 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, clients: newClients(cfg.Limits), offenders: newOffenders(&cfg), started: time.Now()}
+	g.reloads.log = cfg.Log
+	if cfg.TLS != nil {
+		var err error
+		if g.cert, err = newCertificate(*cfg.TLS); err != nil {
+			return nil, err
+		}
+		g.reloads.add("certificate", g.cert.files, g.cert.load)
+	}
 	g.hub = newHub(&g.cfg, &g.hubStats)
 	for i := range cfg.Shards {
 		s, err := newShard(i, &g.cfg, g.hub)
@@ -56,6 +66,9 @@ func New(cfg Config) (*Gateway, error) {
 	if g.accept, err = newAcceptor(g); err != nil {
 		g.closePollers()
 		return nil, err
+	}
+	if g.cert != nil {
+		g.accept.tls = g.cert.server()
 	}
 	g.addr = g.accept.listener.Addr()
 	if g.http, err = newHTTPServer(g); err != nil {
@@ -131,6 +144,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	loop(len(g.shards), g.accept.run)
 	wg.Go(func() { g.hub.run(ctx, wg.Go) })
+	wg.Go(func() { g.reloads.run(ctx) })
 	g.cfg.Log.Info("gateway listens", "addr", g.addr.String(), "shards", len(g.shards))
 	<-ctx.Done()
 	end := time.Now().Add(g.cfg.Limits.DrainTimeout)

@@ -20,6 +20,7 @@ type collector struct {
 	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
 	ringsDown, ringsOpened                                *prometheus.Desc
 	httpAnswers, resumed, replayed, history               *prometheus.Desc
+	reloads, certExpiry                                   *prometheus.Desc
 }
 
 func newCollector(g *Gateway) *collector {
@@ -59,6 +60,8 @@ func newCollector(g *Gateway) *collector {
 		resumed:     d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
 		replayed:    d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
 		history:     d("history_bytes", "Memory of the topics' histories."),
+		reloads:     d("reloads_total", "Times that files of the configuration were read again, by part and result.", "part", "result"),
+		certExpiry:  d("tls_certificate_expiry_seconds", "Unix time at which the certificate in force ends."),
 		httpAnswers: d("http_answers_total", "HTTP answers, by class of status.", "class"),
 	}
 }
@@ -111,6 +114,13 @@ func (c *collector) clients(ch chan<- prometheus.Metric) {
 	for i, name := range []string{"json", "binary"} {
 		counter(ch, c.messages, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.messages[i] }), name)
 		counter(ch, c.encoded, g.hubStats.encoded[i].Load(), name)
+	}
+	for _, p := range g.reloads.parts {
+		counter(ch, c.reloads, p.ok.Load(), p.part, "ok")
+		counter(ch, c.reloads, p.failed.Load(), p.part, "failed")
+	}
+	if g.cert != nil {
+		gauge(ch, c.certExpiry, float64(g.cert.current.Load().Leaf.NotAfter.Unix()))
 	}
 	counter(ch, c.bytes, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.bytes }))
 	counter(ch, c.writes, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.writes }))

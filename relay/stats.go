@@ -34,10 +34,12 @@ const (
 	refusedLost                        // the TCP connection broke before
 	refusedProxy                       // PROXY protocol header missing, wrong or not expected
 	refusedClient                      // MaxConnsPerAddr reached
+	refusedTLS                         // TLS handshake failed, or TLS where none is configured
+	refusedPlain                       // plain text where TLS is wanted
 	numRefuseReasons
 )
 
-var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client"}
+var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client", "tls", "plain"}
 
 // shardStats are counted by one shard and read by anybody.
 type shardStats struct {

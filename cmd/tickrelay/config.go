@@ -27,6 +27,8 @@ type fileConfig struct {
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 	Limits     limitsConfig `yaml:"limits"`
+	TLS        tlsConfig    `yaml:"tls"`     // of the gateway's port; default plain text
+	Origins    []string     `yaml:"origins"` // pages that may open a WebSocket; default those of the gateway's own host
 	// ProxyProtocol are the proxies that name their clients, addresses or networks; default none.
 	ProxyProtocol []string `yaml:"proxy_protocol"`
 }
@@ -183,6 +185,8 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	c.XDP.validate(d)
 	c.Limits.validate(d)
 	c.validateProxies(d)
+	c.TLS.validate(d)
+	c.validateOrigins(d)
 	strategies := map[string]bool{}
 	for i := range c.Rings {
 		c.Rings[i].validate(d, fmt.Sprintf("rings[%d]", i), strategies)

@@ -209,6 +209,7 @@ func (r *relayd) addGateway() error {
 	r.gw, err = relay.New(relay.Config{
 		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
 		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
+		TLS: r.cfg.TLS.gateway(), Origins: r.cfg.Origins,
 		ProxyProtocol: r.cfg.proxyNetworks(func(string) {}), Limits: r.cfg.Limits.limits(),
 	})
 	if err != nil {
@@ -260,6 +261,7 @@ func (r *relayd) run(ctx context.Context) error {
 		part("feed "+f.Name(), f.Run)
 	}
 	part("gateway", r.gw.Run)
+	part("reload", func(ctx context.Context) error { return reloadOnHangup(ctx, r.gw) })
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}

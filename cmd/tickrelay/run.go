@@ -37,7 +37,8 @@ func runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(c.OutOrStdout(), "page http://%s/\nwebsocket ws://%s/ws\nrings %s\nsocket %s\n", r.gw.Addr(), r.gw.Addr(), r.dir.Path(), r.socket)
+		http, ws := cfg.TLS.schemes()
+		fmt.Fprintf(c.OutOrStdout(), "page %s://%s/\nwebsocket %s://%s/ws\nrings %s\nsocket %s\n", http, r.gw.Addr(), ws, r.gw.Addr(), r.dir.Path(), r.socket)
 		return r.run(c.Context())
 	}
 	return c
