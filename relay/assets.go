@@ -11,7 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-//go:embed web
+// webFiles are the page, and the JavaScript client that it uses, at /client/tickrelay.js.
+//
+//go:embed web/index.html web/*.css web/*.svg web/js/*.js web/client/*.js web/client/*.d.ts
 var webFiles embed.FS
 
 // asset is one file of the page.
@@ -29,7 +31,7 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 
 func loadAssets() (map[string]asset, error) {
 	mimes := map[string]string{".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
-		".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+		".js": "text/javascript; charset=utf-8", ".ts": "text/plain; charset=utf-8", ".svg": "image/svg+xml"}
 	assets := map[string]asset{}
 	err := fs.WalkDir(webFiles, "web", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -130,16 +130,19 @@ func parseRequest(p *fastjson.Parser, text []byte, l *Limits) (op operation, r r
 	case opSubscribe:
 		r.op = requestSubscribe
 		if r.opt, err = optionsOf(v); err == nil {
-			r.patterns, err = patternsOf(v, l)
+			r.patterns, err = patternsOf(v, "topics", l)
 		}
 	case opResume:
 		r.op = requestResume
 		if r.opt, err = optionsOf(v); err == nil {
 			r.resume, err = resumeOf(v, l)
 		}
+		if err == nil && v.Exists("patterns") {
+			r.patterns, err = patternsOf(v, "patterns", l)
+		}
 	case opUnsubscribe:
 		r.op = requestUnsubscribe
-		r.patterns, err = patternsOf(v, l)
+		r.patterns, err = patternsOf(v, "topics", l)
 	case opList:
 		r.op = requestList
 	case opUnknown:
@@ -199,14 +202,14 @@ func intOf(v *fastjson.Value, key string, most int) (int, *badRequest) {
 	return n, nil
 }
 
-func patternsOf(v *fastjson.Value, l *Limits) ([]md.Pattern, *badRequest) {
-	list := v.Get("topics")
+func patternsOf(v *fastjson.Value, key string, l *Limits) ([]md.Pattern, *badRequest) {
+	list := v.Get(key)
 	if list == nil || list.Type() != fastjson.TypeArray {
-		return nil, bad(codeRequest, "topics must be an array of topics or patterns")
+		return nil, bad(codeRequest, key+" must be an array of topics or patterns")
 	}
 	items := list.GetArray()
 	if len(items) == 0 {
-		return nil, bad(codeRequest, "topics is empty")
+		return nil, bad(codeRequest, key+" is empty")
 	}
 	if len(items) > l.MaxTopics {
 		return nil, bad(codeLimit, "more than "+strconv.Itoa(l.MaxTopics)+" topics in a request")
@@ -214,7 +217,7 @@ func patternsOf(v *fastjson.Value, l *Limits) ([]md.Pattern, *badRequest) {
 	patterns := make([]md.Pattern, 0, len(items))
 	for _, it := range items {
 		if it.Type() != fastjson.TypeString {
-			return nil, bad(codeRequest, "topics must be an array of strings")
+			return nil, bad(codeRequest, key+" must be an array of strings")
 		}
 		p, err := patternOf(string(it.GetStringBytes()))
 		if err != nil {

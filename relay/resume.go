@@ -41,18 +41,33 @@ type replayKey struct {
 	from   uint64
 }
 
-// resume is subscribe for a reader that names its positions.
+// resume is subscribe for a reader that names its positions. Topics that only its
+// patterns select are subscribed to afresh.
 func (h *hub) resume(r *request) {
 	k := h.clientOf(r.conn)
 	h.replayLeft = h.limits.QueueBytes
+	fresh := r.patterns
+	named := map[string]bool{}
 	for _, p := range r.resume {
 		r.patterns = append(r.patterns, p.topic)
+		named[p.topic.String()] = true
 	}
 	if !h.room(r, k, h.match(r.patterns)) {
 		return
 	}
 	var joined []*stream
 	missed := map[*stream]resumePoint{}
+	for _, t := range h.match(fresh) {
+		if named[t.name] {
+			continue
+		}
+		st := h.streamOf(t, r.opt)
+		if st == nil {
+			h.refuse(r.conn, r.id, codeLimit, t.name+": too many pairs of depth and conflate_ms")
+			return
+		}
+		joined = append(joined, st)
+	}
 	for _, p := range r.resume {
 		t := h.byName[p.topic.String()]
 		if t == nil || !t.live {
@@ -65,6 +80,9 @@ func (h *hub) resume(r *request) {
 		}
 		joined = append(joined, st)
 		missed[st] = p
+	}
+	for _, p := range fresh {
+		h.hold(r.conn, k, patternKey{p, r.opt})
 	}
 	for _, p := range r.resume {
 		h.hold(r.conn, k, patternKey{p.topic, r.opt})

@@ -449,3 +449,42 @@ func BenchmarkReplay(b *testing.B) {
 		})
 	}
 }
+
+// TestResumeWithPatterns: one request brings back what is named and whatever else its
+// patterns select, now and later.
+func TestResumeWithPatterns(t *testing.T) {
+	s, g := start(t, Limits{}, 4096)
+	s.trade(btcTrades, 1, 100)
+	s.trade(btcTrades, 2, 101)
+	s.levels(btcBook, level{1, 9999, 5})
+	eventually(t, "events", func() bool { return g.hubStats.events.Load() >= 3 })
+	c := dial(t, g)
+	c.send(`{"op":"resume","topics":{"%s":{"epoch":"%d","seq":1}},"patterns":["*.trades.*","%s"],"depth":3}`, btcTrades, testEpoch, btcBook)
+	at := c.want("subscribed", "").positions(t)
+	if at[btcTrades].Seq != 1 || at[btcBook].Seq != 1 || at[btcBook].Epoch == "" {
+		t.Fatalf("positions %v", at)
+	}
+	got := map[string]*answerMsg{}
+	for range 2 {
+		m := c.next()
+		got[m.Topic] = m
+	}
+	if m := got[btcTrades]; m == nil || m.Seq != 2 || m.Prev != 1 {
+		t.Errorf("trades: %+v", m)
+	}
+	if m := got[btcBook]; m == nil || m.Action != "snapshot" || len(m.Bids) > 3 {
+		t.Errorf("book: %+v", m)
+	}
+	c.quiet()
+	s.add(md.VenueBinance, "NEW-USDT", md.ChannelTrades)
+	s.turn()
+	s.trade("binance.trades.NEW-USDT", 1, 5)
+	c.want("topic", "")
+	c.want("trade", "binance.trades.NEW-USDT")
+	for _, bad := range []string{`"patterns":[]`, `"patterns":5`, `"patterns":["a.raw.b"]`, `"patterns":["nowhere"]`} {
+		c.send(`{"op":"resume","topics":{"%s":{"epoch":"1","seq":1}},%s}`, btcTrades, bad)
+		if m := c.next(); m.Op != "error" {
+			t.Errorf("%s: %+v", bad, m)
+		}
+	}
+}
