@@ -41,6 +41,7 @@ var binanceSpec = Spec{
 	SnapshotEvery: 2500 * time.Millisecond, // weight 250 of 6000 per minute
 
 	ConsecutiveTrades: true,
+	MergeBooks:        true,
 }
 
 // Spec implements Venue.

@@ -47,6 +47,9 @@ var bitgetSpec = Spec{
 	SubsPerFrame: 40,
 	SubsPerConn:  1000,
 	SendEvery:    150 * time.Millisecond, // 10 messages/s
+
+	UniqueTrades: true,
+	MergeBooks:   true, // where they are numbered
 }
 
 // Spec implements Venue.

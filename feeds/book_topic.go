@@ -11,6 +11,10 @@ type bookTopic struct {
 	state  BookState
 	held   heldEvents // events that wait for a REST snapshot
 	resync resync
+	// standby are the books of other lines by slot, where books are not merged;
+	// switchBy is the ns until which a switch to one of them waits, 0 if none does.
+	standby  []*lineBook
+	switchBy int64
 	// signals derived from the book; nil: not asked for.
 	signals *signals
 }
@@ -28,10 +32,14 @@ func level(r *md.Record) book.Level {
 }
 
 // bookEvent judges an event by the venue's sequence rule and does what follows.
-func (e *Engine) bookEvent(t *topic, ev *Event, recs []md.Record, rx int64) {
+func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx int64) {
 	b := t.book
 	if t.state == TopicRefused {
 		e.ignore(IgnoreRefused)
+		return
+	}
+	if ev.Action == ActionReplace && t.state == TopicLive && line != t.owner && t.several() {
+		e.ignore(IgnoreDuplicate) // a connection begins with a snapshot; the changes chain
 		return
 	}
 	switch e.venue.Sequence(&b.state, ev) {
@@ -40,12 +48,25 @@ func (e *Engine) bookEvent(t *topic, ev *Event, recs []md.Record, rx int64) {
 			e.ignore(IgnoreWaiting)
 		} else {
 			e.ignore(IgnoreStale)
+			if t.several() && !t.stale(rx) { // the venue's numbers began again
+				e.breakBook(t, md.GapVenue, rx)
+			}
 		}
 	case VerdictWait:
 		e.hold(t, ev, recs, rx)
 	case VerdictGap:
 		if b.state.Empty {
 			e.ignore(IgnoreWaiting)
+			return
+		}
+		if ev.SeqLast != 0 && ev.SeqLast == b.state.Seq && line != t.owner {
+			e.ignore(IgnoreDuplicate)
+			return
+		}
+		if e.park(t, line, ev, recs, rx) {
+			return
+		}
+		if !e.spec.MergeBooks && e.leaveOwner(t, rx) {
 			return
 		}
 		e.breakBook(t, md.GapSequence, rx)
@@ -85,26 +106,35 @@ func (e *Engine) bookUpdate(t *topic, ev *Event, recs []md.Record, rx int64) ([]
 	for i := range recs {
 		b.book.Set(recs[i].Side, level(&recs[i]))
 	}
-	b.state.Seq, b.state.FromREST = ev.SeqLast, false
+	b.state.Seq, b.state.FromREST, t.staleRun = ev.SeqLast, false, 0
 	if len(recs) > 0 {
 		b.state.Time = recs[0].TsEvent
-		recs = e.cutDepth(t, ev, recs)
+		if depth := e.depthOf(ev); depth != 0 && (b.book.Bids.Len() > depth || b.book.Asks.Len() > depth) {
+			from := len(recs)
+			e.diff = e.cut(&b.book, depth, append(e.diff[:0], recs...))
+			for i := range e.diff[from:] {
+				e.diff[from+i].TsEvent, e.diff[from+i].ID = recs[0].TsEvent, recs[0].ID
+			}
+			recs = e.diff
+		}
 	}
 	return recs, e.checkBook(t, ev, rx)
 }
 
-// cutDepth deletes the levels that a venue of bounded depth drops without saying
-// so, and appends their deletions to a copy of the event's records.
-func (e *Engine) cutDepth(t *topic, ev *Event, recs []md.Record) []md.Record {
-	depth := ev.Depth
+// depthOf is how many levels a side of the venue's book has, 0 for no bound.
+func (e *Engine) depthOf(ev *Event) int {
+	if ev.Depth != 0 {
+		return ev.Depth
+	}
+	return e.spec.BookDepth
+}
+
+// cut deletes the levels that a venue of bounded depth drops without saying so,
+// and appends their deletions to dst.
+func (e *Engine) cut(b *Book, depth int, dst []md.Record) []md.Record {
 	if depth == 0 {
-		depth = e.spec.BookDepth
+		return dst
 	}
-	b := &t.book.book
-	if depth == 0 || b.Bids.Len() <= depth && b.Asks.Len() <= depth {
-		return recs
-	}
-	e.diff = append(e.diff[:0], recs...)
 	for _, s := range [...]struct {
 		levels *book.Side
 		side   uint8
@@ -113,11 +143,10 @@ func (e *Engine) cutDepth(t *topic, ev *Event, recs []md.Record) []md.Record {
 			gone := *s.levels.At(s.levels.Len() - 1)
 			gone.Size, gone.Count = 0, 0
 			b.Set(s.side, gone)
-			e.diff = append(e.diff, md.Record{Kind: md.KindBook, Side: s.side, Price: gone.Price, TsEvent: recs[0].TsEvent,
-				ID: recs[0].ID, PriceExp: b.PriceExp, SizeExp: b.SizeExp})
+			dst = append(dst, md.Record{Kind: md.KindBook, Side: s.side, Price: gone.Price, PriceExp: b.PriceExp, SizeExp: b.SizeExp})
 		}
 	}
-	return e.diff
+	return dst
 }
 
 // fitLevels is fit for records of a book, keeping the decimals of the wire.
@@ -150,7 +179,16 @@ func (e *Engine) checkBook(t *topic, ev *Event, rx int64) bool {
 
 // breakBook tells readers and starts to get the book back.
 func (e *Engine) breakBook(t *topic, reason md.GapReason, now int64) {
+	old := t.owner
 	e.breakTopic(t, reason, md.UnknownMissing, now)
+	if len(t.book.standby) > 0 {
+		if e.adopt(t, now); t.owner != old && old >= 0 {
+			lb := e.standbyBook(t, old, now)
+			lb.reset(now)
+			lb.due = now
+		}
+		return
+	}
 	e.wantBook(t, now, now)
 }
 

@@ -19,6 +19,9 @@ type EngineConfig struct {
 	Instruments []string     // patterns of symbols, "*" stands for any run of characters; default all
 	Channels    []md.Channel // default all that the venue has
 	REST        string       // base of snapshot addresses; "" means that nothing can be fetched
+	// Slots is the number of connections of each part of the subscriptions, see
+	// engine_parts.go; default and at most 32.
+	Slots int
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
 	// Silence is how long an instrument that sent data may send none before it
@@ -37,6 +40,9 @@ type EngineConfig struct {
 func (c EngineConfig) withDefaults() EngineConfig {
 	if c.Silence == 0 {
 		c.Silence = 60 * time.Second
+	}
+	if c.Slots == 0 {
+		c.Slots = maxSlots
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -64,6 +70,9 @@ func (c *EngineConfig) validate() error {
 	}
 	if c.Pub == nil {
 		errs = append(errs, errors.New("feeds: engine: no publisher"))
+	}
+	if c.Slots < 1 || c.Slots > maxSlots {
+		errs = append(errs, fmt.Errorf("feeds: engine: %d slots, allowed are 1 to %d", c.Slots, maxSlots))
 	}
 	for _, ch := range c.Channels {
 		if !c.Venue.Spec().has(ch) {
@@ -103,6 +112,7 @@ type Engine struct {
 	byNative    map[string][]int32
 
 	lines []engineLine
+	parts []part
 	dec   Decoded
 	snap  Decoded // of REST snapshots
 	spare Book    // to which a repeated snapshot is read
@@ -115,7 +125,12 @@ type Engine struct {
 	nextFetch  int64 // ns before which no snapshot is asked for
 	resubTAT   int64 // theoretical arrival time of the resubscriptions' rate limit
 	nextScan   int64 // of the silence watchdog
-	now        int64 // of the last call that told the time
+
+	filling     []*topic // with a hole that another line may fill
+	switching   []*topic // books that wait for a standby to catch up
+	nextStandby int64    // ns of the next look at standby books
+
+	now int64 // of the last call that told the time
 
 	actions []EngineAction
 	stats   Stats
@@ -202,16 +217,21 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		t = e.addTopic(in, ev.Channel)
 		e.pub.Turn(rx) // rings begin a topic there: without it this event would come before its beginning
 	}
+	t.lines |= e.bit(line)
 	if t.book != nil && ev.Action == ActionReplace && t.state == TopicBroken {
 		t.owner = line // a whole book is worth more than the line that lost its own
 	}
-	if !t.take(line, e.merges(t, recs), rx) {
-		e.ignore(IgnoreStandby)
+	if t.owner < 0 && (t.book == nil || t.book.switchBy == 0) {
+		t.owner = line
+	}
+	if t.owner == line {
+		t.ownerAt = rx
+	} else if !e.second(t, line, ev, recs, rx) {
 		return
 	}
 	switch ev.Channel {
 	case md.ChannelBook:
-		e.bookEvent(t, ev, recs, rx)
+		e.bookEvent(t, line, ev, recs, rx)
 	case md.ChannelBBO:
 		e.quote(t, recs, rx)
 	case md.ChannelTrades, md.ChannelLiquidations:
@@ -219,18 +239,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	default:
 		e.values(t, recs, rx)
 	}
-}
-
-// merges reports whether events of t from several lines can be told apart by
-// their ids, so that the first to arrive is published.
-func (e *Engine) merges(t *topic, recs []md.Record) bool {
-	switch t.ch {
-	case md.ChannelTrades:
-		return e.spec.ConsecutiveTrades
-	case md.ChannelBBO:
-		return len(recs) > 0 && recs[0].ID != 0
-	}
-	return false
+	e.unpark(t, rx)
 }
 
 func (e *Engine) ignore(why IgnoreReason) { e.stats.Ignored[why].Add(1) }

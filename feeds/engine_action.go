@@ -8,6 +8,8 @@ const (
 	ActionSend      EngineActionKind = iota + 1 // send Frame as text on Line
 	ActionFetch                                 // GET URL and hand the answer to Engine.Snapshot under Req
 	ActionReconnect                             // close Line and connect it again: Reason says why
+	ActionRelieve                               // connect a line beside Line, and close Line once that can take over
+	ActionOpen                                  // make the connections of the part whose first is Line, at Route
 )
 
 // String is the kind in lower case, for logs.
@@ -19,6 +21,10 @@ func (k EngineActionKind) String() string {
 		return "fetch"
 	case ActionReconnect:
 		return "reconnect"
+	case ActionRelieve:
+		return "relieve"
+	case ActionOpen:
+		return "open"
 	}
 	return "unknown"
 }
@@ -32,7 +38,8 @@ type EngineAction struct {
 	URL    string // Fetch
 	Req    int    // Fetch: the number to answer under
 	At     int64  // ns, CLOCK_REALTIME, before which it is not to be done; 0 for at once
-	Reason string // Reconnect
+	Reason string // Reconnect, Relieve
+	Route  int    // Open
 }
 
 // Actions appends to dst what the engine wants and forgets it. Drain it after

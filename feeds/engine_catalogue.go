@@ -50,6 +50,9 @@ func (e *Engine) Catalogue(ins []md.Instrument) {
 	if first {
 		e.warnUnlisted(listed)
 	}
+	if len(e.parts) > 0 { // Start was called
+		e.addTopics(added)
+	}
 	for i := range e.lines {
 		if l := &e.lines[i]; l.up && l.ready {
 			e.subscribeAll(i, added, e.now)
@@ -118,9 +121,9 @@ func (e *Engine) delist(in *instrument) {
 
 // unsubscribeAll takes an instrument off every line.
 func (e *Engine) unsubscribeAll(in *instrument) {
-	subs := e.subs(nil, in)
 	for i := range e.lines {
-		if l := &e.lines[i]; l.up && l.ready {
+		subs := e.subs(nil, in, e.partOf(i))
+		if l := &e.lines[i]; l.up && l.ready && len(subs) > 0 {
 			e.unsubscribe(i, subs, e.now)
 		}
 	}

@@ -158,7 +158,7 @@ func offers(in *md.Instrument, ch md.Channel) bool {
 
 // addTopic begins a topic. Control path: it allocates.
 func (e *Engine) addTopic(in *instrument, ch md.Channel) *topic {
-	t := &topic{inst: in, ch: ch, owner: -1}
+	t := &topic{inst: in, ch: ch, owner: -1, part: e.place(ch)}
 	switch ch {
 	case md.ChannelBook:
 		t.book = &bookTopic{}
@@ -177,13 +177,13 @@ func (e *Engine) addTopic(in *instrument, ch md.Channel) *topic {
 	return t
 }
 
-// subs are an instrument's subscriptions, one per channel wanted.
-func (e *Engine) subs(dst []Sub, in *instrument) []Sub {
+// subs are an instrument's subscriptions in one part, one per channel wanted.
+func (e *Engine) subs(dst []Sub, in *instrument, part int) []Sub {
 	if in.gone {
 		return dst
 	}
 	for ch := range md.Channel(md.NumChannels) {
-		if e.wants[ch] && offers(&in.md, ch) {
+		if t := in.topics[ch]; t != nil && t.part == part && e.wants[ch] && offers(&in.md, ch) {
 			dst = append(dst, Sub{ch, &in.md})
 		}
 	}

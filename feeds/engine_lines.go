@@ -83,23 +83,14 @@ func (e *Engine) Connected(line int, now int64) {
 	e.greet(line, now)
 }
 
-// subscribeAll subscribes a line to instruments, up to the venue's bound, and
-// begins their topics.
+// subscribeAll subscribes a line to its part of instruments' channels and begins
+// their topics.
 func (e *Engine) subscribeAll(line int, list []*instrument, now int64) {
 	l := e.line(line)
 	var subs []Sub
+	e.addTopics(list)
 	for _, in := range list {
-		for ch := range md.Channel(md.NumChannels) {
-			if e.wants[ch] && offers(&in.md, ch) && !in.gone && in.topics[ch] == nil {
-				e.addTopic(in, ch)
-			}
-		}
-		subs = e.subs(subs, in)
-	}
-	if most := e.spec.SubsPerConn; most > 0 && len(subs) > most {
-		e.log.Error("more subscriptions than the venue allows on a connection: the rest is left out",
-			"line", line, "wanted", len(subs), "allowed", most)
-		subs = subs[:most]
+		subs = e.subs(subs, in, e.partOf(line))
 	}
 	if len(subs) == 0 {
 		return
@@ -123,48 +114,35 @@ func (e *Engine) Disconnected(line int, now int64, reason string) {
 	}
 	l.up, l.leaving, l.ackBy, l.retryAt = false, false, 0, 0
 	e.log.Info("line lost", "line", line, "reason", reason)
-	bit := uint32(1) << (line & 31)
+	bit := e.bit(line)
 	for _, t := range e.topics {
-		mine := t.owner == line
+		if t.owner != line && (t.part != e.partOf(line) || t.lines&bit == 0) {
+			continue
+		}
 		t.lines &^= bit
-		if mine {
-			t.owner = -1
+		if slot := line % e.cfg.Slots; t.book != nil && slot < len(t.book.standby) && t.book.standby[slot] != nil {
+			t.book.standby[slot].reset(now)
+			t.book.standby[slot].due = 0 // the next connection brings one
+		} else if slot < len(t.standbys) {
+			t.standbys[slot].have = 0
 		}
-		switch {
-		case t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades:
-			// The next id tells how many are missing; none may be.
-			t.deferred = t.deferred || mine && t.lastID != 0
-		case t.ch == md.ChannelBBO && t.lines != 0 && t.lastID != 0:
-		case mine:
-			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, now)
-		}
-		if mine && t.book != nil && t.state != TopicRefused && e.anyUp() >= 0 {
-			e.wantBook(t, now, now)
+		if t.owner == line {
+			e.ownerLost(t, line, md.GapDisconnect, now)
 		}
 	}
-	if e.anyUp() < 0 {
-		e.dropResyncs()
+	if e.upIn(e.partOf(line)) < 0 {
+		e.dropResyncs(e.partOf(line))
 	}
-}
-
-// anyUp is a line that is up, -1 if none is.
-func (e *Engine) anyUp() int {
-	for i := range e.lines {
-		if e.lines[i].up && !e.lines[i].leaving {
-			return i
-		}
-	}
-	return -1
 }
 
 // retryRefused subscribes again to what brought nothing since the line is up.
 func (e *Engine) retryRefused(line int, now int64) {
 	l := &e.lines[line]
 	l.retryAt = 0
-	bit := uint32(1) << (line & 31)
+	bit := e.bit(line)
 	var subs []Sub
 	for _, t := range e.topics {
-		if t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
+		if t.part == e.partOf(line) && t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
 			subs = append(subs, Sub{t.ch, &t.inst.md})
 		}
 	}

@@ -151,6 +151,13 @@ func (r *engineRig) actions() []string {
 			all = append(all, fmt.Sprintf("send %d %s", a.Line, a.Frame))
 		case ActionFetch:
 			all = append(all, fmt.Sprintf("fetch %d %s", a.Req, a.URL))
+		case ActionOpen:
+			if a.Line == 0 {
+				break // every feed has one
+			}
+			all = append(all, fmt.Sprintf("open %d route %d", a.Line, a.Route))
+		case ActionRelieve:
+			all = append(all, fmt.Sprintf("relieve %d %s", a.Line, a.Reason))
 		case ActionReconnect:
 			all = append(all, fmt.Sprintf("reconnect %d %s", a.Line, a.Reason))
 		}

@@ -118,12 +118,14 @@ func TestEngineTableFull(t *testing.T) {
 	}
 }
 
-// TestEngineSubscriptionBound: no more than the venue allows.
+// TestEngineSubscriptionBound: no more on a connection than the venue allows.
 func TestEngineSubscriptionBound(t *testing.T) {
 	r := newEngineRig(t, Binance{}, func(c *EngineConfig) { c.Instruments = []string{"BTC-USDT"} })
 	r.eng.spec = &Spec{Name: "binance", Venue: md.VenueBinance, SubsPerConn: 2}
 	r.connect(0)
-	r.expectActions("two of four", `["btcusdt@trade","btcusdt@depth@100ms"]`)
+	r.expectActions("two of four", "open 32 route 0", `["btcusdt@trade","btcusdt@depth@100ms"]`)
+	r.connect(32)
+	r.expectActions("the others", `send 32 ["btcusdt@bookTicker","btcusdt@ticker"]`)
 }
 
 // TestEngineAcks: an error is told, counted and tried again with longer waits;
@@ -206,41 +208,6 @@ func TestEngineSilence(t *testing.T) {
 
 func okxTradePush(id int) string {
 	return fmt.Sprintf(`{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"10","sz":"1","side":"buy","ts":"1700000000000"}]}`, id)
-}
-
-// TestEngineTwoLines: ids merge trades and quotes of both; a book follows one
-// line and moves to the other.
-func TestEngineTwoLines(t *testing.T) {
-	r := liveBinance(t)
-	r.connect(1)
-	r.frameOn(1, tradeFrame(8, "10", "1"))
-	r.frameOn(0, tradeFrame(8, "10", "1"))
-	r.frameOn(0, tradeFrame(9, "10", "1"))
-	r.frameOn(1, tradeFrame(9, "10", "1"))
-	r.expect("merged", `"id":"8"`, `"id":"9"`)
-	r.frameOn(1, tradeFrame(12, "10", "1"))
-	r.frameOn(0, tradeFrame(10, "10", "1"))
-	r.frameOn(0, tradeFrame(11, "10", "1"))
-	r.frameOn(0, tradeFrame(12, "10", "1"))
-	r.expect("a line that is ahead loses nothing", `"id":"10"`, `"id":"11"`, `"id":"12"`)
-	r.frameOn(1, quoteFrame(103, "10", "12"))
-	r.frameOn(0, quoteFrame(102, "10", "13"))
-	r.frameOn(0, quoteFrame(103, "10", "12"))
-	r.expect("newest", `bbo "ask":["12","2"]`)
-	r.frameOn(1, depth(101, 101, `["9.5","1"]`, ``))
-	r.expect("standby")
-	r.frameOn(0, depth(101, 101, `["9.5","1"]`, ``))
-	r.expect("owner", `"update"`)
-	r.actions()
-	r.disconnect(0)
-	r.expect("only the book depended on it", `gap binance.book "disconnect"`)
-	r.frameOn(1, depth(102, 103, `["9.5","2"]`, ``))
-	r.tick(3 * time.Second)
-	r.expectActions("snapshot", "fetch 2")
-	r.snapshot(2, restBook(102, `["10","5"]`, `["11","2"]`), nil)
-	r.expect("from the other line", `"snapshot" [["10","5"],["9.5","2"]]`)
-	r.frameOn(1, tradeFrame(13, "10", "1"))
-	r.expect("nothing is missing", `"id":"13"`)
 }
 
 // TestEngineIsDeterministic: the same calls make the same bytes.

@@ -75,6 +75,8 @@ type Stats struct {
 	Silences                  atomic.Uint64 // instruments that fell silent
 	Acks, VenueErrors         atomic.Uint64 // requests confirmed, refused
 	Reconnects                atomic.Uint64 // connections that the engine wanted made again
+	Parked                    atomic.Uint64 // events that waited for another line to fill a hole before them
+	Switches                  atomic.Uint64 // topics that went over to another line without a gap
 	ConnHoles                 atomic.Uint64 // holes in numbers that count the frames of a connection
 	EarlyEvents               atomic.Uint64 // frames received before their event time: the clocks differ
 	Instruments               atomic.Uint64 // in use

@@ -101,7 +101,7 @@ func (e *Engine) chainFrames(line int, d *Decoded, now int64) {
 	e.stats.ConnHoles.Add(1)
 	for _, t := range e.topics {
 		if t.owner == line {
-			e.breakTopic(t, md.GapSequence, md.UnknownMissing, now)
+			e.ownerLost(t, line, md.GapSequence, now)
 		}
 	}
 	e.reconnect(line, "the venue's numbers of the connection's frames have a hole")
@@ -111,7 +111,7 @@ func (e *Engine) chainFrames(line int, d *Decoded, now int64) {
 func (e *Engine) paused(line int, now int64) {
 	for _, t := range e.topics {
 		if t.owner == line {
-			e.breakTopic(t, md.GapVenue, md.UnknownMissing, now)
+			e.ownerLost(t, line, md.GapVenue, now)
 		}
 	}
 }

@@ -30,6 +30,13 @@ func (e *Engine) Tick(now int64) {
 			e.reconnect(i, "the venue did not answer a subscription")
 		}
 	}
+	if len(e.filling) > 0 {
+		e.tickFill(now)
+	}
+	if len(e.switching) > 0 {
+		e.tickSwitches(now)
+	}
+	e.tickStandbys(now)
 	if len(e.resyncing) > 0 {
 		e.resync(now)
 	}
@@ -42,15 +49,15 @@ func (e *Engine) Tick(now int64) {
 // scanSilence looks for instruments that stopped sending while their line is
 // up. What a pong or an acknowledgement proves does not count, only data.
 func (e *Engine) scanSilence(now int64) {
-	line := e.anyUp()
-	if line < 0 {
-		return
-	}
 	for _, in := range e.instruments {
 		if in.gone {
 			continue
 		}
-		since := max(in.lastData, e.lines[line].since)
+		up := e.upSince(in)
+		if up == 0 {
+			continue
+		}
+		since := max(in.lastData, up)
 		limit := max(int64(e.cfg.Silence), quietFactor*in.longest, in.patience)
 		if now-since <= limit {
 			continue
@@ -62,14 +69,29 @@ func (e *Engine) scanSilence(now int64) {
 		in.patience = min(2*limit, maxPatience)
 		in.lastData = now
 		e.stats.Silences.Add(1)
-		e.silent(in, line, now)
+		e.silent(in, now)
 	}
 }
 
+// upSince is the ns since which one of an instrument's topics has a line, 0 if
+// none has.
+func (e *Engine) upSince(in *instrument) int64 {
+	for _, t := range in.topics {
+		if t == nil {
+			continue
+		}
+		if line := e.upFor(t); line >= 0 {
+			return e.lines[line].since
+		}
+	}
+	return 0
+}
+
 // silent breaks what an instrument held and subscribes it again.
-func (e *Engine) silent(in *instrument, line int, now int64) {
+func (e *Engine) silent(in *instrument, now int64) {
 	e.log.Warn("instrument fell silent, subscribing again", "instrument", in.md.Symbol)
-	var subs []Sub
+	subs := map[int][]Sub{}
+	var order []int
 	for _, t := range in.topics {
 		if t == nil {
 			continue
@@ -79,15 +101,21 @@ func (e *Engine) silent(in *instrument, line int, now int64) {
 		} else {
 			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, now)
 		}
-		if t.owner >= 0 && e.lines[t.owner].up {
-			line = t.owner
-		}
 		if t.book != nil {
 			e.awaitBook(t, now)
 		}
-		subs = append(subs, Sub{t.ch, &in.md})
+		line := e.upFor(t)
+		if line < 0 {
+			continue
+		}
+		if subs[line] == nil {
+			order = append(order, line)
+		}
+		subs[line] = append(subs[line], Sub{t.ch, &in.md})
 	}
-	e.renew(line, subs, now)
+	for _, line := range order {
+		e.renew(line, subs[line], now)
+	}
 	e.stats.Resyncs.Add(1)
 }
 
@@ -114,8 +142,23 @@ func (e *Engine) NextTick() int64 {
 			at(max(r.due, e.now+1))
 		}
 	}
-	if e.cfg.Silence > 0 && e.anyUp() >= 0 && len(e.instruments) > 0 {
+	for _, t := range e.filling {
+		at(t.fill.by)
+	}
+	for _, t := range e.switching {
+		at(t.book.switchBy)
+	}
+	if e.cfg.Silence > 0 && len(e.instruments) > 0 && e.someUp() {
 		at(e.nextScan)
 	}
 	return next
+}
+
+func (e *Engine) someUp() bool {
+	for i := range e.lines {
+		if e.lines[i].usable() {
+			return true
+		}
+	}
+	return false
 }

@@ -43,6 +43,7 @@ var okxSpec = Spec{
 	SubsPerConn:  480,
 	SendEvery:    350 * time.Millisecond,
 	RisingTrades: true, // the last trade is pushed again at each subscription
+	MergeBooks:   true,
 }
 
 // Spec implements Venue.

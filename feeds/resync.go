@@ -87,14 +87,17 @@ func (e *Engine) dropResync(t *topic) {
 	}
 }
 
-// dropResyncs empties the list: without a line nothing can be restored, and a
-// new one brings new snapshots.
-func (e *Engine) dropResyncs() {
-	for _, t := range e.resyncing {
+// dropResyncs empties the list of a part's books: without a line nothing can be
+// restored, and a new one brings new snapshots.
+func (e *Engine) dropResyncs(part int) {
+	e.resyncing = slices.DeleteFunc(e.resyncing, func(t *topic) bool {
+		if t.part != part {
+			return false
+		}
 		r := &t.book.resync
 		r.wanted, r.due, r.deadline, r.req = false, 0, 0, 0
-	}
-	e.resyncing = e.resyncing[:0]
+		return true
+	})
 }
 
 // resync serves the books that are due, oldest first, as far as the rate limits
@@ -141,11 +144,9 @@ func (e *Engine) mayResubscribe(now int64) bool {
 
 // resubscribe asks for the snapshot that a new subscription brings.
 func (e *Engine) resubscribe(t *topic, now int64) {
-	line := t.owner
-	if line < 0 || !e.lines[line].up || e.lines[line].leaving {
-		if line = e.anyUp(); line < 0 {
-			return
-		}
+	line := e.upFor(t)
+	if line < 0 {
+		return
 	}
 	r := &t.book.resync
 	if !e.mayResubscribe(now) {
@@ -163,11 +164,7 @@ func (e *Engine) restoreFailed(t *topic, now int64) {
 	if r.failures != reconnectAfter {
 		return
 	}
-	line := t.owner
-	if line < 0 {
-		line = e.anyUp()
-	}
-	if line >= 0 {
+	if line := e.upFor(t); line >= 0 {
 		e.reconnect(line, fmt.Sprintf("book of %s was not restored in %d attempts", t.inst.md.Symbol, r.failures))
 	}
 }

@@ -70,8 +70,9 @@ func (e *Engine) hold(t *topic, ev *Event, recs []md.Record, rx int64) {
 // fetching is a REST request under way; its topic is nil once nobody wants the
 // answer.
 type fetching struct {
-	req int
-	t   *topic
+	req  int
+	t    *topic
+	line int // whose standby book it is for, -1 for the book itself
 }
 
 // fetchBook asks for a snapshot if the rate limit allows.
@@ -87,7 +88,7 @@ func (e *Engine) fetchBook(t *topic, url string, now int64) {
 	}
 	e.lastReq++
 	t.book.resync.req = e.lastReq
-	e.fetches = append(e.fetches, fetching{e.lastReq, t})
+	e.fetches = append(e.fetches, fetching{e.lastReq, t, -1})
 	e.actions = append(e.actions, EngineAction{Kind: ActionFetch, URL: url, Req: e.lastReq})
 }
 
@@ -99,8 +100,12 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	if i < 0 {
 		return
 	}
-	t := e.fetches[i].t
+	t, line := e.fetches[i].t, e.fetches[i].line
 	e.fetches = slices.Delete(e.fetches, i, i+1)
+	if line >= 0 {
+		e.standbySnapshot(t, line, body, err, now)
+		return
+	}
 	r := &t.book.resync
 	if r.req != req {
 		return

@@ -17,11 +17,16 @@ type topic struct {
 	state TopicState
 	stats *topicStats
 
-	// owner is the line whose events count, -1 for none; lines has a bit for
-	// each line that brought events since it is up.
-	owner   int
-	ownerAt int64 // ns of the owner's last event
-	lines   uint32
+	// owner is the line whose events count where lines are not merged, -1 for
+	// none; lines has a bit for each slot whose line brought events since it is
+	// up.
+	part     int
+	owner    int
+	ownerAt  int64 // ns of the owner's last event
+	lines    uint32
+	fill     fill      // events that wait for a hole to be filled
+	standbys []standby // values of lines on standby, by slot; nil before the first
+	seen     *seen     // trades without consecutive ids
 
 	staleRun   int    // events in a row that were older than what was published
 	staleSince int64  // ns of the first of them
@@ -51,30 +56,6 @@ func (t *topic) stale(now int64) bool {
 	return t.staleRun <= maxStaleRun || now-t.staleSince < maxStaleTime
 }
 
-// take decides whether an event of line counts for t. One line at a time owns a
-// topic, because its events chain; where ids tell repetitions, any line may be
-// first.
-func (t *topic) take(line int, merge bool, now int64) bool {
-	t.lines |= 1 << (line & 31)
-	if t.owner < 0 {
-		t.owner = line
-	}
-	if t.owner == line {
-		t.ownerAt = now
-		return true
-	}
-	return merge
-}
-
-// standbyWait is how long a line that is ahead of the owner, with a hole
-// between, is not believed: the owner may be about to fill it.
-const standbyWait = int64(time.Second)
-
-// ahead reports whether trades of line leave a hole that the owner can fill.
-func (t *topic) ahead(line int, recs []md.Record, now int64) bool {
-	return line != t.owner && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && now-t.ownerAt < standbyWait
-}
-
 func (t *topic) setState(s TopicState) {
 	if t.state != s {
 		t.state = s
@@ -87,6 +68,9 @@ func (t *topic) forget() {
 	t.have, t.staleRun = 0, 0
 	if t.ch == md.ChannelBBO {
 		t.lastID = 0
+	}
+	for i := range t.standbys {
+		t.standbys[i].have = 0
 	}
 	if t.book != nil {
 		t.book.reset()
@@ -155,16 +139,15 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		return
 	}
 	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
-	if chained && t.ahead(line, recs, rx) {
-		e.ignore(IgnoreStandby)
+	if chained && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && e.park(t, line, ev, recs, rx) {
 		return
 	}
 	fitted := e.fitEach(t, recs)
 	good, bad := recs[:fitted], recs[fitted:]
 	if chained {
 		good = e.chainTrades(t, good, rx)
-	} else if t.ch == md.ChannelTrades && e.spec.RisingTrades {
-		good = e.newTrades(t, good, rx)
+	} else if t.ch == md.ChannelTrades && (e.spec.RisingTrades || e.spec.UniqueTrades) {
+		good = e.newTrades(t, ev, good, rx)
 	}
 	e.publish(t, good, rx)
 	if len(bad) > 0 {
@@ -174,32 +157,6 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 			t.lastID = max(t.lastID, bad[len(bad)-1].ID)
 		}
 	}
-}
-
-// newTrades drops trades that were published already; ids grow from event to
-// event, in whatever order an event has them.
-func (e *Engine) newTrades(t *topic, recs []md.Record, rx int64) []md.Record {
-	last, kept := t.lastID, recs[:0]
-	for i := range recs {
-		r := recs[i]
-		switch {
-		case r.ID > last || r.Flags&md.FlagIDHash != 0:
-		case t.stale(rx):
-			e.ignore(IgnoreDuplicate)
-			continue
-		default: // ids began anew
-			e.publish(t, kept, rx)
-			kept = kept[len(kept):]
-			e.gap(t, md.GapVenue, md.UnknownMissing, rx)
-			last, t.lastID = 0, 0
-		}
-		if r.Flags&md.FlagIDHash == 0 {
-			t.lastID = max(t.lastID, r.ID)
-		}
-		t.staleRun = 0
-		kept = append(kept, r)
-	}
-	return kept
 }
 
 // chainTrades drops trades that were published already and tells of those that

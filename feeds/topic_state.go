@@ -59,10 +59,7 @@ func (e *Engine) values(t *topic, recs []md.Record, rx int64) {
 	kept := recs[:0]
 	for i := range recs {
 		r := &recs[i]
-		slot := int(r.Level) & (md.NumStats - 1)
-		if t.ch == md.ChannelStatus || t.ch == md.ChannelOpenInterest {
-			slot = 0
-		}
+		slot := t.slotOf(r)
 		if t.have&(1<<slot) != 0 && sameValue(&t.last[slot], r) {
 			continue
 		}
