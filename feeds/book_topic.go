@@ -59,8 +59,8 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 			e.ignore(IgnoreWaiting)
 			return
 		}
-		if ev.SeqLast != 0 && ev.SeqLast == b.state.Seq && line != t.owner {
-			e.ignore(IgnoreDuplicate)
+		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && t.several() && t.stale(rx) {
+			e.ignore(IgnoreDuplicate) // the other line was first
 			return
 		}
 		if e.park(t, line, ev, recs, rx) {

@@ -274,7 +274,7 @@ func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
 	case ControlReply:
 		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: append([]byte(nil), d.Text...)})
 	case ControlReconnect:
-		e.reconnect(line, "the venue announced the end of the connection")
+		e.actions = append(e.actions, EngineAction{Kind: ActionRelieve, Line: line, Reason: "the venue announced the end of the connection"})
 	case ControlReady:
 		e.ready(line, now)
 	case ControlMaintenance:

@@ -166,7 +166,7 @@ func TestEngineAcks(t *testing.T) {
 func TestEngineReconnectOnNotice(t *testing.T) {
 	r := liveBinance(t)
 	r.frame(`{"e":"serverShutdown","E":1700000000000}`)
-	r.expectActions("announced", "reconnect 0 announced")
+	r.expectActions("announced", "relieve 0 announced")
 }
 
 // TestEngineSilence: an instrument that sent and stopped is subscribed again,

@@ -51,7 +51,8 @@ func (e *Engine) second(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		e.stats.Switches.Add(1)
 		return true
 	case mergeNone: // the owner alone, unless it has fallen silent: what it did not bring is missing
-		if now := rx; now-t.ownerAt > ownerPatience && t.state == TopicLive {
+		e.noteLast(t, line, recs)
+		if rx-t.ownerAt > ownerPatience && t.state == TopicLive {
 			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, rx)
 			t.owner, t.ownerAt = line, rx
 			e.stats.Switches.Add(1)

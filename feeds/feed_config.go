@@ -42,9 +42,9 @@ type Config struct {
 	Channels    []md.Channel // default trades, book, bbo, as far as the venue has them
 	// Lines is the number of redundant connections, default 1, at most MaxLines.
 	Lines int
-	// Bind is the local address of each line, so that lines leave by different
-	// ways; a line beyond the list has the one that the host chooses.
-	Bind []netip.Addr
+	// Ways are how the lines reach the venue, each by its own address, local
+	// address or proxy; a line beyond the list goes the feed's own way.
+	Ways []Way
 	// Open accepts every instrument that a frame names, for replays.
 	Open bool
 	// Signals is how many levels the channel signals takes from every book, at
@@ -165,14 +165,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// bind returns the local address of a line, the zero address for any.
-func (c *Config) bind(line int) netip.Addr {
-	if line < len(c.Bind) {
-		return c.Bind[line]
-	}
-	return netip.Addr{}
-}
-
 // validate returns every problem, joined.
 func (c *Config) validate() error {
 	var errs []error
@@ -195,6 +187,16 @@ func (c *Config) validate() error {
 	if c.REST != "" {
 		if _, err := parseURL(c.REST, "http", "https"); err != nil {
 			bad("%s: rest: %w", c.Name, err)
+		}
+	}
+	for i, w := range c.Ways {
+		if _, err := w.proxyOf(); err != nil {
+			bad("%s: line %d: %w", c.Name, i, err)
+		}
+		if w.URL != "" {
+			if _, err := parseURL(w.URL, "ws", "wss"); err != nil {
+				bad("%s: line %d: url: %w", c.Name, i, err)
+			}
 		}
 	}
 	if err := c.Backoff.validate(); err != nil {

@@ -30,12 +30,11 @@ const (
 // loop is the state that belongs to the hot loop's goroutine; the few fields
 // that others touch say so.
 type loop struct {
-	cfg      *Config
-	spec     *Spec
-	endpoint endpoint
-	tls      *tls.Config
-	log      *slog.Logger
-	rng      *rand.Rand
+	cfg  *Config
+	spec *Spec
+	tls  map[string]*tls.Config // by host
+	log  *slog.Logger
+	rng  *rand.Rand
 
 	engine  *Engine
 	pub     *ring.Publisher
@@ -60,29 +59,27 @@ type loop struct {
 	events     []nettune.Event
 	actions    []EngineAction
 	more       bool // the last Publisher.Turn left snapshot work
+	started    bool // connections may be made
 	stopping   bool
+	circuit    circuit
 }
 
 func newLoop(cfg *Config) (*loop, error) {
-	l := &loop{cfg: cfg, spec: cfg.Venue.Spec(), mail: newMailbox(), rng: randomOf(cfg.Seed),
+	l := &loop{cfg: cfg, spec: cfg.Venue.Spec(), mail: newMailbox(), tls: map[string]*tls.Config{}, rng: randomOf(cfg.Seed),
 		log: cfg.Log.With("feed", cfg.Name, "venue", cfg.Venue.Spec().Name)}
+	for i := range max(1, len(cfg.Ways)) {
+		if _, err := parseEndpoint(cfg.way(i).URL); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	if l.endpoint, err = parseEndpoint(cfg.URL); err != nil {
-		return nil, err
-	}
-	if l.endpoint.tls {
-		l.tls = clientTLS(cfg.TLS, l.endpoint.host)
-	}
 	l.readClock()
 	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch,
 		Now: func() int64 { wall, _ := cfg.Clock(); return wall }})
 	l.engine, err = NewEngine(EngineConfig{Venue: cfg.Venue, Table: cfg.Table, Pub: l.pub, Instruments: cfg.Instruments,
-		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log})
+		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Slots: cfg.slots(), Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log})
 	if err != nil {
 		return nil, err
-	}
-	for i := range cfg.Lines {
-		l.sessions = append(l.sessions, &session{l: l, line: i, until: never})
 	}
 	return l, nil
 }
@@ -138,13 +135,12 @@ func (l *loop) run() error {
 // startLines begins to connect. Further calls do nothing.
 func (l *loop) startLines() {
 	l.catalogue.startBy = 0
-	for _, s := range l.sessions {
-		if s.state == LineIdle && !l.stopping {
-			s.setState(LineBackoff, 0)
-			s.until = l.mono
-			l.rearm(s.until)
-		}
+	if l.started || l.stopping {
+		return
 	}
+	l.started = true
+	l.engine.Start()
+	l.settle()
 }
 
 // turn is one round of the loop: what the network brought, what others want,
@@ -171,6 +167,7 @@ func (l *loop) turn() error {
 	if l.mono >= l.timerAt {
 		l.timers()
 	}
+	l.sweep()
 	l.more = l.pub.Turn(l.wall)
 	return nil
 }

@@ -1,9 +1,9 @@
 package feeds
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"tickrelay/feeds/wsconn"
@@ -17,17 +17,30 @@ const framesPerTurn = 64
 // session is one line: a connection to the venue, made again whenever it ends.
 // It is a state machine that the loop drives by events and timers:
 //
-//	backoff → resolving → dialling → (tls) → handshaking → live
-//	   ▲___________________any fault, in any state____________│
+//	backoff → resolving → dialling → (proxy) → (tls) → handshaking → live
+//	   ▲_________________________any fault, in any state________________│
 type session struct {
 	l     *loop
-	line  int
+	line  int // the engine's number: part × slots + slot
+	index int // of the line, as configured
+	part  int
+	route int
 	state LineState
+
+	relief   *session // made to take over from this one
+	relieves *session // the reverse
+	retired  bool
 
 	until   int64 // mono ns at which the present state has taken too long; in backoff, its end
 	attempt int   // failed in a row, for the back-off
 	told    Fault // logged last
 	serial  uint  // of the attempt: tells late look-ups from current ones
+
+	endpoint endpoint
+	proxy    *url.URL
+	tunnel   *tunnel
+	namesAt  int64 // mono ns of the next look-up beside the connection
+	strange  int   // look-ups in a row that lacked the address connected to
 
 	addrs   []netip.Addr // of the last look-up that succeeded
 	next    int          // index of the address to dial next
@@ -58,29 +71,17 @@ func (s *session) setState(state LineState, limit time.Duration) {
 	s.stats.state(state, s.l.wall)
 }
 
-// start begins an attempt: looks the host up.
-func (s *session) start() {
-	s.serial++
-	s.tried = 0
-	s.stats.attempts.Add(1)
-	s.setState(LineResolving, s.l.cfg.Limits.Resolve+time.Second)
-	l, serial, host := s.l, s.serial, s.l.endpoint.host
-	l.workers.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, l.cfg.Limits.Resolve)
-		defer cancel()
-		addrs, err := addresses(ctx, l.cfg.Resolve, host)
-		l.mail.post(func() { s.resolved(serial, addrs, err) })
-	})
-}
-
 // resolved takes the answer of a look-up; the addresses of an earlier one do
 // when the name service fails.
-func (s *session) resolved(serial uint, addrs []netip.Addr, err error) {
+func (s *session) resolved(serial uint, at endpoint, addrs []netip.Addr, err error) {
 	if s.state != LineResolving || serial != s.serial {
 		return
 	}
+	if at.host != "" {
+		s.endpoint = at
+	}
 	if err != nil {
-		if len(s.addrs) == 0 {
+		if len(s.addrs) == 0 || at.host == "" {
 			s.fail(err)
 			return
 		}
@@ -94,13 +95,16 @@ func (s *session) resolved(serial uint, addrs []netip.Addr, err error) {
 
 // dial connects to the next address of the list.
 func (s *session) dial() {
-	addr := netip.AddrPortFrom(s.addrs[s.next%len(s.addrs)], s.l.endpoint.port)
+	port := s.endpoint.port
+	if s.proxy != nil {
+		port = proxyPort(s.proxy)
+	}
+	addr := netip.AddrPortFrom(s.addrs[s.next%len(s.addrs)], port)
 	s.next++
 	s.tried++
 	s.setState(LineDialling, s.l.cfg.Limits.Dial+time.Second)
 	s.stats.dialled(addr)
-	stream, err := s.l.poller.Dial(nettune.DialOptions{Addr: addr, Bind: s.l.cfg.bind(s.line),
-		Options: s.l.cfg.Options, Timeout: s.l.cfg.Limits.Dial})
+	stream, err := s.l.poller.Dial(s.dialOptions(addr))
 	if err != nil {
 		s.fail(err)
 		return
@@ -124,6 +128,8 @@ func (s *session) event(ev *nettune.Event) {
 		if ev.Flags&nettune.Connected != 0 {
 			s.connected()
 		}
+	case LineProxy:
+		s.tunnelled()
 	case LineTLS:
 		if ev.Flags&nettune.Connected != 0 {
 			s.upgrade()
@@ -146,13 +152,34 @@ func (s *session) event(ev *nettune.Event) {
 // connected follows TCP's handshake; with Fast Open the peer has not been
 // asked yet, and a refusal shows in the next state.
 func (s *session) connected() {
-	if !s.l.endpoint.tls {
+	if s.proxy != nil {
+		s.setState(LineProxy, s.l.cfg.Limits.Handshake)
+		s.tunnel = newTunnel(s.proxy, s.endpoint)
+		s.tunnelled()
+		return
+	}
+	s.reached()
+}
+
+func (s *session) tunnelled() {
+	switch done, err := s.tunnel.turn(s.stream); {
+	case err != nil:
+		s.fail(err)
+	case done:
+		s.tunnel = nil
+		s.reached()
+	}
+}
+
+// reached follows when bytes go to the venue itself.
+func (s *session) reached() {
+	if !s.endpoint.tls {
 		s.upgrade()
 		return
 	}
 	s.setState(LineTLS, s.l.cfg.Limits.Handshake+time.Second)
 	// The deadline is the wall's: the handshake runs beside the loop's clock.
-	secure, err := nettune.TLSClient(s.stream, s.l.poller, s.l.tls, time.Now().Add(s.l.cfg.Limits.Handshake))
+	secure, err := nettune.TLSClient(s.stream, s.l.poller, s.l.tlsFor(s.endpoint.host), time.Now().Add(s.l.cfg.Limits.Handshake))
 	if err != nil {
 		s.fail(err)
 		return
@@ -163,7 +190,7 @@ func (s *session) connected() {
 
 func (s *session) upgrade() {
 	s.setState(LineHandshaking, s.l.cfg.Limits.Handshake)
-	s.conn = wsconn.New(s.stream, wsconn.Config{Host: s.l.endpoint.header, Path: s.l.endpoint.target,
+	s.conn = wsconn.New(s.stream, wsconn.Config{Host: s.endpoint.header, Path: s.endpoint.target,
 		Header: [][2]string{{"User-Agent", "tickrelay"}}, MaxMessage: s.l.spec.MaxFrame})
 	s.handshake()
 }
@@ -191,6 +218,8 @@ func (s *session) live() {
 	l.log.Info("connected", "line", s.line, "remote", s.stream.RemoteAddr(), "options", granted)
 	l.rearm(l.mono)
 	s.told = FaultNone
+	s.namesAt, s.strange = l.mono+int64(namesEvery), 0
+	l.attemptSucceeded()
 	l.engine.Connected(s.line, l.wall)
 	l.settle()
 	s.read() // frames may have come with the answer to the upgrade
@@ -238,9 +267,16 @@ func (s *session) fail(err error) {
 			s.attempt = 0
 		}
 		l.engine.Disconnected(s.line, l.wall, fault.String())
+	} else if fault != FaultStopped {
+		l.attemptFailed()
 	}
 	if l.stopping {
 		s.setState(LineIdle, 0)
+		return
+	}
+	if s.relief != nil {
+		l.log.Info("line closed, another has taken over", "line", s.line, "by", s.relief.line, "reason", fault.String())
+		s.retire()
 		return
 	}
 	at := s.retryAt(was, fault)
@@ -279,7 +315,7 @@ func (s *session) drop() {
 	if s.stream != nil {
 		s.stream.Close()
 	}
-	s.stream, s.conn, s.more = nil, nil, false
+	s.stream, s.conn, s.tunnel, s.more = nil, nil, nil, false
 }
 
 // bye says so before the connection is dropped by our own decision.

@@ -24,6 +24,7 @@ const (
 	FaultRefused                // nobody listens
 	FaultUnreachable            // no route, no local address, out of descriptors
 	FaultDialTimeout            // no answer to the TCP handshake
+	FaultProxy                  // the outbound proxy did not make the tunnel
 	FaultCertificate            // the peer's certificate was not accepted
 	FaultTLS                    // TLS failed otherwise
 	FaultHandshakeTimeout       // TLS or the WebSocket upgrade took too long
@@ -43,7 +44,7 @@ const (
 	faultCount
 )
 
-var faultNames = [faultCount]string{"none", "resolve", "refused", "unreachable", "dial_timeout", "certificate", "tls",
+var faultNames = [faultCount]string{"none", "resolve", "refused", "unreachable", "dial_timeout", "proxy", "certificate", "tls",
 	"handshake_timeout", "upgrade", "rate_limited", "closed", "cut", "cut_mid_frame", "reset", "silent", "too_big",
 	"protocol", "stalled", "asked", "age", "stopped"}
 
@@ -60,6 +61,7 @@ var (
 	errSilent           = errors.New("feeds: nothing came from the venue for too long")
 	errHandshakeTimeout = errors.New("feeds: WebSocket upgrade timed out")
 	errRenewed          = errors.New("feeds: renewed before the venue's daily cut")
+	errProxy            = errors.New("feeds: the proxy refused to connect")
 	errAsked            = errors.New("feeds: new connection wanted")
 	errStopped          = errors.New("feeds: stopped")
 )
@@ -76,6 +78,8 @@ func classify(state LineState, err error) Fault {
 	switch {
 	case state == LineResolving:
 		return FaultResolve
+	case errors.Is(err, errProxy):
+		return FaultProxy
 	case errors.Is(err, errSilent):
 		return FaultSilent
 	case errors.Is(err, errRenewed):

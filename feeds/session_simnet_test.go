@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"tickrelay/ring/md"
 )
 
 // acceptAll makes a peer per dial and keeps them.
@@ -23,7 +25,7 @@ func acceptAll(peers *[]*simPeer, set func(*simPeer)) func(*simNet, netip.AddrPo
 }
 
 func faultsOf(n *simNet, line int) map[string]uint64 {
-	h := n.l.sessions[line].stats.health(line)
+	h := n.l.sessions[line].stats.health(line, 0)
 	got := map[string]uint64{}
 	for name, count := range h.Faults {
 		if count != 0 {
@@ -185,7 +187,7 @@ func TestSessionTimeoutsAndRefusalsHaveNames(t *testing.T) {
 			if got[c.name] == 0 || len(got) != 1 {
 				t.Errorf("faults are %v, want %s", got, c.name)
 			}
-			if h := n.l.sessions[0].stats.health(0); h.LastFault != c.name || h.LastError == "" {
+			if h := n.l.sessions[0].stats.health(0, 0); h.LastFault != c.name || h.LastError == "" {
 				t.Errorf("health says %q %q", h.LastFault, h.LastError)
 			}
 		})
@@ -246,25 +248,121 @@ func TestSessionVenueAnnouncesItsEnd(t *testing.T) {
 	if len(peers) != 2 {
 		t.Fatalf("%d connections, want a second one", len(peers))
 	}
-	wantFaults(t, n, map[string]uint64{"asked": 1})
+	wantFaults(t, n, map[string]uint64{"age": 1})
 	last := peers[0].got[len(peers[0].got)-1]
 	if last.op != ws.OpClose {
 		t.Errorf("the old connection ended without a close frame: %v", last)
 	}
 }
 
-func TestSessionRenewsBeforeTheDailyCutOnlyBesideAnother(t *testing.T) {
-	for _, c := range []struct {
-		lines, dials int
-	}{{1, 1}, {2, 4}} {
+// TestSessionIsRelievedBeforeTheDailyCut: the new connection is live before the
+// old one is closed, with one line as with two.
+func TestSessionIsRelievedBeforeTheDailyCut(t *testing.T) {
+	for _, lines := range []int{1, 2} {
 		var peers []*simPeer
-		n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: c.lines, Limits: Deadlines{MaxAge: 10 * time.Minute}}, acceptAll(&peers, nil))
+		n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: lines, Limits: Deadlines{MaxAge: 10 * time.Minute}}, acceptAll(&peers, nil))
+		n.after(time.Second, func() {
+			for _, p := range peers {
+				p.send(ws.NewTextFrame([]byte("trade")))
+			}
+		})
 		n.run(11 * time.Minute)
-		if len(n.dials) != c.dials {
-			t.Errorf("%d lines made %d connections in eleven minutes, want %d", c.lines, len(n.dials), c.dials)
+		if len(n.dials) != 2*lines || len(n.l.sessions) != lines {
+			t.Fatalf("%d lines made %d connections in eleven minutes, %d are left", lines, len(n.dials), len(n.l.sessions))
 		}
-		if c.lines == 2 {
-			wantFaults(t, n, map[string]uint64{"age": 1})
+		for i := range lines {
+			closed := peers[i].got[len(peers[i].got)-1]
+			if closed.op != ws.OpClose || closed.at <= n.dials[lines+i] {
+				t.Errorf("connection %d: %v, its relief was dialled at %d", i, closed, n.dials[lines+i])
+			}
+			if h := n.l.sessions[i].stats.health(i, 0); h.Connects != 2 || h.Faults["age"] != 1 {
+				t.Errorf("%d connections, faults %v", h.Connects, h.Faults)
+			}
+		}
+	}
+}
+
+// TestSessionReliefWaitsForTheTopics: the old connection stays until the new one
+// brings what it brought, or for half a minute.
+func TestSessionReliefWaitsForTheTopics(t *testing.T) {
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: newToyVenue()}, acceptAll(&peers, nil))
+	n.after(time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("trade"))) })
+	n.after(2*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("leaving"))) })
+	n.after(3*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("trade"))) })
+	n.run(10 * time.Second)
+	if len(peers) != 2 || len(n.l.sessions) != 2 {
+		t.Fatalf("%d connections, %d open", len(peers), len(n.l.sessions))
+	}
+	peers[1].send(ws.NewTextFrame([]byte("trade")))
+	n.run(time.Second)
+	if len(n.l.sessions) != 1 || n.l.sessions[0].state != LineLive {
+		t.Errorf("%d connections after the relief brought everything", len(n.l.sessions))
+	}
+	if n.l.engine.Stats().Gaps[md.GapDisconnect].Load() != 0 {
+		t.Error("a gap")
+	}
+}
+
+// TestSessionReliefThatBringsNothing: what comes to nobody cannot be waited for
+// for ever.
+func TestSessionReliefThatBringsNothing(t *testing.T) {
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: newToyVenue()}, acceptAll(&peers, nil))
+	n.after(time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("trade"))) })
+	n.after(2*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("leaving"))) })
+	n.after(3*time.Second, func() { peers[0].send(ws.NewTextFrame([]byte("trade"))) })
+	n.run(20 * time.Second)
+	if len(n.l.sessions) != 2 {
+		t.Error("closed too early")
+	}
+	n.run(20 * time.Second)
+	if len(peers) != 2 || len(n.l.sessions) != 1 {
+		t.Errorf("%d connections, %d open", len(peers), len(n.l.sessions))
+	}
+}
+
+// TestSessionFollowsTheName: a connection to an address that the name has no
+// more is relieved.
+func TestSessionFollowsTheName(t *testing.T) {
+	resolver := &switchResolver{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
+	var peers []*simPeer
+	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve}, acceptAll(&peers, nil))
+	n.run(time.Second)
+	resolver.mu.Lock()
+	resolver.addrs = []netip.Addr{netip.MustParseAddr("192.0.2.8")}
+	resolver.mu.Unlock()
+	n.run(11 * time.Minute)
+	if len(peers) != 2 || len(n.l.sessions) != 1 || n.l.sessions[0].stream.RemoteAddr().Addr() != netip.MustParseAddr("192.0.2.8") {
+		t.Errorf("%d connections, the last to %v", len(peers), n.l.sessions[0].stream.RemoteAddr())
+	}
+}
+
+// TestSessionCircuit: while a venue refuses everything one line alone tries, and
+// the others are back soon after it.
+func TestSessionCircuit(t *testing.T) {
+	down := true
+	n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: 4}, nil)
+	n.accept = func(*simNet, netip.AddrPort) (*simPeer, error) {
+		if down {
+			return nil, syscall.EHOSTUNREACH
+		}
+		return &simPeer{}, nil
+	}
+	n.run(2 * time.Minute)
+	if !n.l.circuit.open || n.l.sessions[0].attempt < 5 {
+		t.Fatalf("open %v, %d attempts", n.l.circuit.open, n.l.sessions[0].attempt)
+	}
+	before := len(n.dials)
+	n.run(10 * time.Minute)
+	if got := len(n.dials) - before; got > 60 {
+		t.Errorf("%d dials in ten minutes", got)
+	}
+	down = false
+	n.run(time.Minute)
+	for i, s := range n.l.sessions {
+		if s.state != LineLive {
+			t.Errorf("line %d is %s", i, s.state)
 		}
 	}
 }

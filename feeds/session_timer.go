@@ -35,13 +35,17 @@ func (s *session) timer() int64 {
 		next = min(next, dead)
 	}
 	if now >= s.ageAt {
-		if s.l.otherLive(s) {
-			s.bye(errRenewed)
-			return s.until
-		}
-		s.ageAt = now + int64(time.Minute) // alone: the venue may cut, but not we
+		s.ageAt = now + int64(time.Minute)
+		s.l.relieve(s, "before the venue's daily cut")
 	}
-	return min(next, s.ageAt)
+	if now >= s.namesAt {
+		s.refreshNames()
+	}
+	check := s.checkRelief(now)
+	if s.state != LineLive {
+		return s.until
+	}
+	return min(next, s.ageAt, s.namesAt, check)
 }
 
 // expired ends a state that lasted too long.
@@ -50,9 +54,11 @@ func (s *session) expired() {
 	case LineBackoff:
 		s.leaveBackoff()
 	case LineResolving:
-		s.fail(fmt.Errorf("feeds: %s: no answer from the name service", s.l.endpoint.host))
+		s.fail(fmt.Errorf("feeds: %s: no answer from the name service", s.host()))
 	case LineDialling:
 		s.fail(nettune.ErrDialTimeout)
+	case LineProxy:
+		s.fail(fmt.Errorf("%w: no answer", errProxy))
 	case LineTLS:
 		s.fail(nettune.ErrHandshakeTimeout)
 	case LineHandshaking:
@@ -63,6 +69,10 @@ func (s *session) expired() {
 // leaveBackoff dials as soon as the budget allows it. The budget is asked only
 // now: a token taken ahead of its time would make other lines wait.
 func (s *session) leaveBackoff() {
+	if !s.l.mayTry(s) {
+		s.until = s.l.mono + int64(s.l.cfg.Backoff.Cap)
+		return
+	}
 	if !s.granted {
 		s.granted = true
 		if at := s.l.cfg.Budget.take(s.l.mono); at > s.l.mono {

@@ -15,12 +15,13 @@ const (
 	LineBackoff                      // waiting before the next attempt
 	LineResolving                    // looking up the host's addresses
 	LineDialling                     // TCP handshake
+	LineProxy                        // asking an outbound proxy for a tunnel
 	LineTLS                          // TLS handshake
 	LineHandshaking                  // WebSocket upgrade
 	LineLive                         // connected; subscriptions sent or being sent
 )
 
-var lineStateNames = [...]string{"idle", "backoff", "resolving", "dialling", "tls", "handshaking", "live"}
+var lineStateNames = [...]string{"idle", "backoff", "resolving", "dialling", "proxy", "tls", "handshaking", "live"}
 
 // String returns the state's name in lower case.
 func (s LineState) String() string {
@@ -39,6 +40,8 @@ type Health struct {
 
 	Lines []LineHealth
 
+	Circuit bool // the venue refuses every connection: one line alone goes on trying
+
 	Catalogue    string // "none", "cached", "fetched" or "failed: …"
 	Instruments  int    // in the catalogue in use, 0 without one
 	CatalogueAt  int64  // wall ns at which it was read, 0 without one
@@ -51,7 +54,8 @@ type Health struct {
 
 // LineHealth is the picture of one connection.
 type LineHealth struct {
-	Line  int
+	Line  int // as configured, from 0
+	Part  int // of the subscriptions that the connection carries
 	State LineState
 	Since int64 // wall ns of the last change of State
 
@@ -85,10 +89,26 @@ type feedStats struct {
 	restRequests, restFailures atomic.Uint64
 	receive, publish           latencyWindow
 
+	circuit atomic.Bool
+
 	mu          sync.Mutex
+	lines       []*session
 	state       string
 	instruments int
 	at          int64
+}
+
+// setLines tells which connections there are; those that are made to relieve
+// another are shown once they have.
+func (h *feedStats) setLines(list []*session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = nil
+	for _, s := range list {
+		if s.relieves == nil {
+			h.lines = append(h.lines, s)
+		}
+	}
 }
 
 func (h *feedStats) catalogue(state string, instruments int, wall int64) {
@@ -109,11 +129,20 @@ func (f *Feed) Health() Health {
 	l := f.loop
 	h := Health{Name: f.cfg.Name, Venue: l.spec.Name, URL: f.cfg.URL,
 		RESTRequests: l.health.restRequests.Load(), RESTFailures: l.health.restFailures.Load()}
+	h.Circuit = l.health.circuit.Load()
 	best := LineIdle
-	for _, s := range l.sessions {
-		line := s.stats.health(s.line)
+	l.health.mu.Lock()
+	lines := l.health.lines
+	l.health.mu.Unlock()
+	for _, s := range lines {
+		line := s.stats.health(s.index, s.part)
 		best = max(best, line.State)
 		h.Lines = append(h.Lines, line)
+	}
+	if len(lines) == 0 { // they wait for the catalogue
+		for i := range f.cfg.Lines {
+			h.Lines = append(h.Lines, new(lineStats).health(i, 0))
+		}
 	}
 	h.State = best.String()
 	_, mono := f.cfg.Clock()

@@ -74,9 +74,29 @@ func (s *lineStats) read(frames, bytes uint64, lastRecv int64) {
 	s.lastFrame.Store(lastRecv)
 }
 
-func (s *lineStats) health(line int) LineHealth {
+// absorb adds the counters of the connection that this one took over from.
+func (s *lineStats) absorb(old *lineStats) {
+	s.attempts.Add(old.attempts.Load())
+	s.connects.Add(old.connects.Load())
+	s.sent.Add(old.sent.Load())
+	s.frames.Add(old.frames.Load())
+	s.bytes.Add(old.bytes.Load())
+	for f := range s.faults {
+		s.faults[f].Add(old.faults[f].Load())
+	}
+	old.mu.Lock()
+	fault, text, at := old.lastFault, old.lastError, old.lastAt
+	old.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lastFault == FaultNone {
+		s.lastFault, s.lastError, s.lastAt = fault, text, at
+	}
+}
+
+func (s *lineStats) health(line, part int) LineHealth {
 	h := LineHealth{
-		Line: line, Attempts: s.attempts.Load(), Connects: s.connects.Load(), Sent: s.sent.Load(),
+		Line: line, Part: part, Attempts: s.attempts.Load(), Connects: s.connects.Load(), Sent: s.sent.Load(),
 		Frames: s.frames.Load(), Bytes: s.bytes.Load(), LastFrame: s.lastFrame.Load(),
 		Faults: make(map[string]uint64, faultCount),
 	}

@@ -138,6 +138,9 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		e.ignore(IgnoreHistory)
 		return
 	}
+	if line == t.owner && e.cfg.Slots > 1 && e.mergeOf(t, false) == mergeNone {
+		e.noteLast(t, line, recs)
+	}
 	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
 	if chained && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && e.park(t, line, ev, recs, rx) {
 		return
