@@ -22,13 +22,14 @@ const repoRoot = "../.."
 // sub-package has its parent's rights and may import its parent; the longest
 // prefix wins.
 var mayImport = map[string][]string{
-	"ring/md":   nil,
-	"ring/book": {"ring/md"},
-	"ring":      {"ring/md", "ring/book", "ring"},
-	"nettune":   {"nettune"},
-	"feeds":     {"ring", "nettune", "feeds"},
-	"relay":     {"ring", "nettune", "relay"},
-	"cmd":       {"ring", "nettune", "feeds", "relay", "dpdkbridge", "cmd"},
+	"ring/md":    nil,
+	"ring/book":  {"ring/md"},
+	"ring":       {"ring/md", "ring/book", "ring"},
+	"nettune":    {"nettune"},
+	"feeds":      {"ring", "nettune", "feeds"},
+	"relay":      {"ring", "nettune", "relay"},
+	"dpdkbridge": {"nettune"},
+	"cmd":        {"ring", "nettune", "feeds", "relay", "dpdkbridge", "cmd"},
 }
 
 // repoFiles lists the tree's files, as slash paths relative to its root.

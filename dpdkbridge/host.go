@@ -1,0 +1,117 @@
+package dpdkbridge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkHugePages wants mb MiB of free huge pages of the default size.
+func checkHugePages(meminfo string, mb int) error {
+	data, err := os.ReadFile(meminfo)
+	if err != nil {
+		return fmt.Errorf("dpdkbridge: huge pages: %w", err)
+	}
+	var free, sizeKB int
+	for line := range strings.SplitSeq(string(data), "\n") {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		switch f[0] {
+		case "HugePages_Free:":
+			free, _ = strconv.Atoi(f[1])
+		case "Hugepagesize:":
+			sizeKB, _ = strconv.Atoi(f[1])
+		}
+	}
+	if sizeKB == 0 {
+		return errors.New("dpdkbridge: huge pages: this kernel has none")
+	}
+	if have := free * sizeKB / 1024; have < mb {
+		return fmt.Errorf("dpdkbridge: huge pages: %d MiB are free, %d are needed: sysctl vm.nr_hugepages=%d, or set huge_pages: false",
+			have, mb, (mb*1024+sizeKB-1)/sizeKB)
+	}
+	return nil
+}
+
+// checkInterface wants an interface of the kernel's that can carry the port.
+func checkInterface(c *Config, name string) error {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return fmt.Errorf("dpdkbridge: interface %s: %w", name, err)
+	}
+	if ifi.Flags&net.FlagUp == 0 {
+		return fmt.Errorf("dpdkbridge: interface %s is down: ip link set %s up", name, name)
+	}
+	if ifi.MTU < c.MTU {
+		return fmt.Errorf("dpdkbridge: interface %s has an MTU of %d, below the configured %d", name, ifi.MTU, c.MTU)
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return fmt.Errorf("dpdkbridge: interface %s: %w", name, err)
+	}
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || c.Shared {
+			continue
+		}
+		for _, p := range c.Addresses {
+			if n.IP.Equal(net.IP(p.Addr().AsSlice())) {
+				return fmt.Errorf("dpdkbridge: the kernel has the address %v on %s too and would answer for it: remove it there (ip addr del), or set shared: true with af_xdp", p, name)
+			}
+		}
+	}
+	return nil
+}
+
+// lockDevice keeps a second process from the same device: some drivers would
+// let it in and both would answer every frame. The lock ends with the process.
+func lockDevice(d device) (release func(), err error) {
+	space := "0"
+	if fi, err := os.Readlink("/proc/self/ns/net"); err == nil && d.driver != "pci" {
+		space = strings.Trim(fi, "net:[]") // interface names are a namespace's own
+	}
+	name := "tickrelay-dpdk-" + space + "-" + strings.NewReplacer("/", "_", ":", "_").Replace(d.driver+"_"+d.name) + ".lock"
+	var f *os.File
+	for _, dir := range []string{"/run/lock", os.TempDir()} {
+		if f, err = os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dpdkbridge: lock the device: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		owner := make([]byte, 32)
+		n, _ := f.ReadAt(owner, 0)
+		f.Close()
+		return nil, fmt.Errorf("dpdkbridge: %s %s: %w by process %s", d.driver, d.name, ErrBusy, strings.TrimSpace(string(owner[:n])))
+	}
+	_ = f.Truncate(0)
+	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	return func() { _ = f.Close() }, nil
+}
+
+// linkLocal is our link-local IPv6 address: not the one that the kernel makes of
+// the same hardware address, so that neighbours tell the two apart.
+func linkLocal(addrs []netip.Prefix) netip.Addr {
+	h := fnv.New64a()
+	for _, p := range addrs {
+		b := p.Addr().As16()
+		_, _ = h.Write(b[:])
+	}
+	ip := [16]byte{0xfe, 0x80}
+	binary.BigEndian.PutUint64(ip[8:], h.Sum64())
+	ip[8] &^= 2 // not derived from a global identifier (RFC 4291, appendix A)
+	return netip.AddrFrom16(ip)
+}
