@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tickrelay/nettune"
+	"tickrelay/relay/auth"
 )
 
 // acceptor accepts connections, reads the head of their first request within bounds
@@ -209,12 +210,19 @@ func (a *acceptor) upgrade(h *head, end int) {
 		a.refuse(h, refusedClient, "429 Too Many Requests")
 		return
 	}
-	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins)
+	var grant *auth.Grant
+	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins, func(token string) (err error) {
+		grant, err = a.g.admit(token)
+		return err
+	})
 	n, werr := h.stream.Write(answer)
 	a.finish(h)
 	switch {
 	case errors.Is(err, errOrigin):
 		a.stats.refused[refusedOrigin].Add(1)
+	case errors.Is(err, errUnauthorized):
+		a.stats.refused[refusedToken].Add(1)
+		a.g.offenders.refused(h.stream, refusedToken)
 	case err != nil:
 		a.stats.refused[refusedUpgrade].Add(1)
 		a.g.offenders.refused(h.stream, refusedUpgrade)
@@ -233,5 +241,5 @@ func (a *acceptor) upgrade(h *head, end int) {
 	a.next++
 	a.g.upgraded.Add(1)
 	rest := append([]byte(nil), h.bytes[end:]...)
-	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, client: h.client, shard: s, format: f, in: rest}})
+	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, client: h.client, shard: s, format: f, grant: grant, in: rest}})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tickrelay/nettune"
+	"tickrelay/relay/auth"
 	"tickrelay/ring/md"
 )
 
@@ -59,6 +60,8 @@ type Config struct {
 	// called from the gateway's loops and must not wait. nil: nobody asks.
 	Offender func(addr netip.Addr, reason string)
 
+	// Auth says whom to let in. nil: everybody, to everything.
+	Auth *auth.Config
 	// TLS encrypts the port. nil: plain text.
 	TLS *TLSConfig
 

@@ -7,6 +7,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tickrelay/nettune"
+	"tickrelay/relay/auth"
 	"tickrelay/ring/md"
 )
 
@@ -27,6 +28,7 @@ type conn struct {
 	client netip.Addr
 	shard  *shard
 	format format
+	grant  *auth.Grant // never nil once it is a shard's
 	state  connState
 	index  int // in shard.conns
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tickrelay/relay/auth"
 	"tickrelay/ring"
 )
 
@@ -22,6 +23,8 @@ type Gateway struct {
 	offenders *offenders   // nil: nobody asks
 	cert      *certificate // nil: plain text
 	reloads   reloaders
+	auth      *auth.Verifier // nil: everybody is everyone
+	everyone  *auth.Grant
 	http      *httpServer
 	addr      netip.AddrPort
 	started   time.Time
@@ -51,6 +54,18 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		g.reloads.add("certificate", g.cert.files, g.cert.load)
 	}
+	g.everyone = auth.Open()
+	if cfg.Auth != nil {
+		c := *cfg.Auth
+		if c.Log == nil {
+			c.Log = cfg.Log
+		}
+		var err error
+		if g.auth, err = auth.New(c); err != nil {
+			return nil, err
+		}
+		g.reloads.add("auth", g.auth.Files, g.auth.Load)
+	}
 	g.hub = newHub(&g.cfg, &g.hubStats)
 	for i := range cfg.Shards {
 		s, err := newShard(i, &g.cfg, g.hub)
@@ -58,7 +73,7 @@ func New(cfg Config) (*Gateway, error) {
 			g.closePollers()
 			return nil, err
 		}
-		s.places, s.offenders = g.clients, g.offenders
+		s.places, s.offenders, s.admit = g.clients, g.offenders, g.admit
 		g.shards = append(g.shards, s)
 	}
 	g.hub.shards = g.shards

@@ -134,7 +134,12 @@ func (h *httpServer) route(ctx *fasthttp.RequestCtx) {
 	case "/readyz":
 		h.ready(ctx)
 	case "/metrics":
-		h.metrics(ctx)
+		switch grant, ok := h.authorize(ctx); {
+		case ok && grant.Metrics:
+			h.metrics(ctx)
+		case ok:
+			forbidden(ctx, path)
+		}
 	default:
 		if !h.api(ctx, path) && !h.page(ctx, path) {
 			problem(ctx, fasthttp.StatusNotFound, "no such path")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"tickrelay/relay/auth"
 	"tickrelay/ring/md"
 )
 
@@ -45,15 +46,19 @@ func (h *httpServer) api(ctx *fasthttp.RequestCtx, path string) bool {
 		return false
 	}
 	ctx.Response.Header.Set("Cache-Control", "no-store")
+	grant, ok := h.authorize(ctx)
+	if !ok {
+		return true
+	}
 	switch {
 	case rest == "instruments":
 		h.instruments(ctx)
 	case rest == "topics":
-		h.topics(ctx)
+		h.topics(ctx, grant)
 	case rest == "feeds":
 		h.feeds(ctx)
 	case strings.HasPrefix(rest, "book/"):
-		h.book(ctx, rest[len("book/"):])
+		h.book(ctx, grant, rest[len("book/"):])
 	default:
 		return false
 	}
@@ -81,10 +86,10 @@ func (h *httpServer) instruments(ctx *fasthttp.RequestCtx) {
 	reply(ctx, append(out, "]}"...))
 }
 
-func (h *httpServer) topics(ctx *fasthttp.RequestCtx) {
+func (h *httpServer) topics(ctx *fasthttp.RequestCtx, grant *auth.Grant) {
 	out := []byte(`{"topics":`)
 	var made []byte
-	if !h.inHub(func(hub *hub) { made = hub.appendTopics(nil) }) {
+	if !h.inHub(func(hub *hub) { made = hub.appendTopics(nil, grant) }) {
 		problem(ctx, fasthttp.StatusServiceUnavailable, "the hub does not answer")
 		return
 	}
@@ -118,7 +123,7 @@ func (g *Gateway) feeds() []FeedStatus {
 }
 
 // book answers with the book as the JSON snapshot message of its topic.
-func (h *httpServer) book(ctx *fasthttp.RequestCtx, rest string) {
+func (h *httpServer) book(ctx *fasthttp.RequestCtx, grant *auth.Grant, rest string) {
 	venue, symbol, _ := strings.Cut(rest, "/")
 	if s, err := url.PathUnescape(symbol); err == nil {
 		symbol = s
@@ -131,6 +136,10 @@ func (h *httpServer) book(ctx *fasthttp.RequestCtx, rest string) {
 	name := venue + "." + md.ChannelBook.String() + "." + symbol
 	if _, err := md.ParseTopic(name); err != nil {
 		problem(ctx, fasthttp.StatusBadRequest, err.Error())
+		return
+	}
+	if !grant.Topic(name) {
+		forbidden(ctx, name)
 		return
 	}
 	status, text := fasthttp.StatusOK, ""
@@ -157,18 +166,25 @@ func (h *httpServer) book(ctx *fasthttp.RequestCtx, rest string) {
 }
 
 // ready says whether clients would be served with live data: every feed is live and
-// records flow.
+// records flow. Where tokens are asked for, why not is told to who has one.
 func (h *httpServer) ready(ctx *fasthttp.RequestCtx) {
 	problems := h.notReady(time.Now())
+	ready := len(problems) == 0
+	if h.g.auth != nil {
+		if _, ok := h.authorize(ctx); !ok {
+			ctx.Response.Reset()
+			problems = []string{}
+		}
+	}
 	body, err := json.Marshal(struct {
 		Ready    bool     `json:"ready"`
 		Problems []string `json:"problems"`
-	}{len(problems) == 0, problems})
+	}{ready, problems})
 	if err != nil {
 		problem(ctx, fasthttp.StatusInternalServerError, err.Error())
 		return
 	}
-	if len(problems) > 0 {
+	if !ready {
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	}
 	reply(ctx, body)

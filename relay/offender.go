@@ -44,7 +44,7 @@ func newOffenders(c *Config) *offenders {
 // visitors did not write it.
 func (o *offenders) refused(from nettune.Stream, reason refuseReason) {
 	switch reason {
-	case refusedHead, refusedUpgrade, refusedProxy, refusedClient, refusedTLS:
+	case refusedHead, refusedUpgrade, refusedProxy, refusedClient, refusedTLS, refusedToken:
 		o.note(from, refuseReasons[reason])
 	}
 }

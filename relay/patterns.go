@@ -103,7 +103,7 @@ func (h *hub) holders(t *topic) []*conn {
 // joinLater subscribes c to a topic that one of its patterns selects.
 func (h *hub) joinLater(c *conn, t *topic, opt options) bool {
 	k := h.clients[c]
-	if k.streams[t] != nil {
+	if k.streams[t] != nil || !k.grant.Topic(t.name) {
 		return false
 	}
 	st := h.streamOf(t, opt)

@@ -22,10 +22,13 @@ const (
 	codeUnsupported = "unsupported"  // right, but not offered here (raw)
 	codeLimit       = "limit"        // too many topics, patterns or option sets
 	codeRate        = "rate_limited" // too many requests
+
+	codeForbidden    = "forbidden"    // a topic that the token does not cover
+	codeUnauthorized = "unauthorized" // the token of auth is not accepted
 )
 
 var errorCodes = [...]string{codeJSON, codeRequest, codeOp, codeTopic, codeOption,
-	codeUnsupported, codeLimit, codeRate}
+	codeUnsupported, codeLimit, codeRate, codeForbidden, codeUnauthorized}
 
 // operation is what a client may ask.
 type operation uint8
@@ -36,11 +39,12 @@ const (
 	opUnsubscribe
 	opList
 	opPing
+	opAuth
 	opUnknown
 	numOps
 )
 
-var operations = [numOps]string{"subscribe", "resume", "unsubscribe", "list", "ping", "unknown"}
+var operations = [numOps]string{"subscribe", "resume", "unsubscribe", "list", "ping", "auth", "unknown"}
 
 // maxInflight bounds the requests of one connection that wait for the hub.
 const maxInflight = 32
@@ -67,6 +71,9 @@ func (s *shard) serve(c *conn, text []byte) {
 	}
 	op, r, err := parseRequest(&s.parser, text, &s.limits)
 	s.stats.requests[op].Add(1)
+	if err == nil && op == opAuth {
+		err = s.reauth(c, &r)
+	}
 	switch {
 	case err != nil:
 		s.refuse(c, r.id, err)
@@ -77,7 +84,7 @@ func (s *shard) serve(c *conn, text []byte) {
 	default:
 		c.inflight++
 		c.known = true
-		r.conn = c
+		r.conn, r.grant = c, c.grant
 		s.ask(r)
 	}
 }
@@ -145,8 +152,13 @@ func parseRequest(p *fastjson.Parser, text []byte, l *Limits) (op operation, r r
 		r.patterns, err = patternsOf(v, "topics", l)
 	case opList:
 		r.op = requestList
+	case opAuth:
+		r.op = requestAuth
+		if r.token = string(v.GetStringBytes("token")); r.token == "" {
+			err = bad(codeRequest, "token must be a string")
+		}
 	case opUnknown:
-		err = bad(codeOp, "op must be subscribe, resume, unsubscribe, list or ping")
+		err = bad(codeOp, "op must be subscribe, resume, unsubscribe, list, ping or auth")
 	}
 	return op, r, err
 }

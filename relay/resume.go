@@ -44,7 +44,7 @@ type replayKey struct {
 // resume is subscribe for a reader that names its positions. Topics that only its
 // patterns select are subscribed to afresh.
 func (h *hub) resume(r *request) {
-	k := h.clientOf(r.conn)
+	k := h.clientOf(r)
 	h.replayLeft = h.limits.QueueBytes
 	fresh := r.patterns
 	named := map[string]bool{}
@@ -52,7 +52,7 @@ func (h *hub) resume(r *request) {
 		r.patterns = append(r.patterns, p.topic)
 		named[p.topic.String()] = true
 	}
-	if !h.room(r, k, h.match(r.patterns)) {
+	if !h.permits(r) || !h.room(r, k, h.match(r.patterns)) {
 		return
 	}
 	var joined []*stream

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"tickrelay/nettune"
+	"tickrelay/relay/auth"
 )
 
 // shard is one fan-out loop: a poller and the connections on it.
@@ -20,6 +21,7 @@ type shard struct {
 	hub       *hub
 	offenders *offenders // nil if nobody asks
 	places    *clients   // the gateway's count of connections; nil in a shard without one
+	admit     func(token string) (*auth.Grant, error)
 	inbox     inbox[delivery]
 	staged    []delivery // the hub's: what it will put into inbox next
 	stats     shardStats

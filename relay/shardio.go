@@ -251,6 +251,8 @@ func (s *shard) timers(c *conn) {
 		if s.now >= c.deadline {
 			s.drop(c, closedClient)
 		}
+	case c.over() != "":
+		s.close(c, closeUnauthorized, c.over(), closedToken)
 	case c.slowSince != 0 && s.now-c.slowSince >= int64(l.SlowTimeout):
 		s.close(c, ws.StatusPolicyViolation,
 			fmt.Sprintf("slow consumer: queue full, not read up for %s", l.SlowTimeout), closedSlow)

@@ -17,11 +17,12 @@ const (
 	closedPong                           // did not answer a ping (1008)
 	closedRate                           // too many requests (1008)
 	closedDrain                          // the relay shut down (1001)
+	closedToken                          // the token expired or was revoked (3000)
 	numCloseReasons
 )
 
 var closeReasons = [numCloseReasons]string{"client", "lost", "protocol", "utf8", "unsupported",
-	"too_big", "slow", "pong_timeout", "rate", "drain"}
+	"too_big", "slow", "pong_timeout", "rate", "drain", "token"}
 
 // refuseReason says why the acceptor did not let a connection through.
 type refuseReason uint8
@@ -36,10 +37,11 @@ const (
 	refusedClient                      // MaxConnsPerAddr reached
 	refusedTLS                         // TLS handshake failed, or TLS where none is configured
 	refusedPlain                       // plain text where TLS is wanted
+	refusedToken                       // token missing, wrong or expired
 	numRefuseReasons
 )
 
-var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client", "tls", "plain"}
+var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client", "tls", "plain", "token"}
 
 // shardStats are counted by one shard and read by anybody.
 type shardStats struct {
@@ -55,6 +57,8 @@ type shardStats struct {
 	gaps      atomic.Uint64 // gap messages made for what was left out
 	requests  [numOps]atomic.Uint64
 	errors    errorStats
+
+	reauthFailed atomic.Uint64 // tokens refused on open connections
 }
 
 // hubStats are counted by the hub and read by anybody.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"tickrelay/relay/auth"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
@@ -16,6 +17,7 @@ const (
 	requestResume
 	requestUnsubscribe
 	requestList
+	requestAuth
 	requestRefresh // a conflated subscriber has drained its queue
 	requestGone    // the connection is closed
 	requestCall    // run call in the hub's goroutine
@@ -30,6 +32,8 @@ type request struct {
 	id       string // as the client wrote it: a JSON number or string
 	patterns []md.Pattern
 	opt      options
+	grant    *auth.Grant // of conn
+	token    string      // with auth
 	resume   []resumePoint
 	stream   uint32
 	call     func(*hub)
@@ -44,6 +48,7 @@ type client struct {
 	streams  map[*topic]*stream
 	patterns map[patternKey]struct{}
 	points   map[string]resumePoint // of topics that do not exist yet
+	grant    *auth.Grant
 }
 
 // patternKey is a pattern with options; all its holders are matched at once.
@@ -67,6 +72,8 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 		h.unsubscribe(r)
 	case requestList:
 		h.list(r)
+	case requestAuth:
+		h.authorized(r)
 	case requestRefresh:
 		h.refresh(r)
 	case requestGone:
@@ -78,7 +85,7 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 	case requestOpened:
 		h.opened(r)
 	}
-	if r.conn != nil && r.op <= requestList {
+	if r.conn != nil && r.op <= requestAuth {
 		h.send(r.conn, delivery{op: deliverDone})
 	}
 }
@@ -98,20 +105,26 @@ func (h *hub) refuse(c *conn, id, code, message string) {
 	h.answer(c, appendError(nil, id, code, message))
 }
 
-func (h *hub) clientOf(c *conn) *client {
-	k := h.clients[c]
+// clientOf finds or makes what is known of the connection of r, with the grant that it
+// has now.
+func (h *hub) clientOf(r *request) *client {
+	k := h.clients[r.conn]
 	if k == nil {
 		k = &client{streams: map[*topic]*stream{}, patterns: map[patternKey]struct{}{}}
-		h.clients[c] = k
+		h.clients[r.conn] = k
 	}
+	k.grant = r.grant
 	return k
 }
 
 // subscribe answers with the positions of all topics that match now, brings the
 // connection to them, and remembers the patterns for topics to come.
 func (h *hub) subscribe(r *request) {
-	k := h.clientOf(r.conn)
-	topics := h.match(r.patterns)
+	k := h.clientOf(r)
+	if !h.permits(r) {
+		return
+	}
+	topics := sift(h.match(r.patterns), r.grant)
 	if !h.room(r, k, topics) {
 		return
 	}
@@ -258,17 +271,17 @@ func (h *hub) unsubscribe(r *request) {
 	h.answer(r.conn, append(out, "]}"...))
 }
 
-// list answers with every topic that exists.
+// list answers with every topic that exists and is granted.
 func (h *hub) list(r *request) {
 	out := append([]byte(`{"op":"list"`), appendID(nil, r.id)...)
 	out = append(out, `,"topics":`...)
-	h.answer(r.conn, append(h.appendTopics(out), '}'))
+	h.answer(r.conn, append(h.appendTopics(out, r.grant), '}'))
 }
 
-func (h *hub) appendTopics(dst []byte) []byte {
+func (h *hub) appendTopics(dst []byte, g *auth.Grant) []byte {
 	dst = append(dst, '{')
 	for _, t := range h.topics {
-		if !t.live {
+		if !t.live || !g.Topic(t.name) {
 			continue
 		}
 		if dst[len(dst)-1] != '{' {

@@ -33,9 +33,11 @@ type exchange struct {
 }
 
 // handshake judges an upgrade request (RFC 6455, section 4.2) and returns the answer
-// to write: 101, or the refusal together with an error.
-func handshake(head []byte, origins []string) (format, []byte, error) {
+// to write: 101, or the refusal together with an error. admit judges the token of a
+// request from an origin that is allowed.
+func handshake(head []byte, origins []string, admit func(token string) error) (format, []byte, error) {
 	var host, origin string
+	var denied error
 	var out bytes.Buffer
 	chosen := formatJSON
 	taken := false
@@ -65,12 +67,19 @@ func handshake(head []byte, origins []string) (format, []byte, error) {
 				return nil, ws.RejectConnectionError(ws.RejectionStatus(http.StatusForbidden),
 					ws.RejectionReason(errOrigin.Error()))
 			}
+			if denied = admit(tokenOf(head)); denied != nil {
+				return nil, ws.RejectConnectionError(ws.RejectionStatus(http.StatusUnauthorized),
+					ws.RejectionReason(unauthorized(denied)), ws.RejectionHeader(ws.HandshakeHeaderHTTP{"Www-Authenticate": {"Bearer"}}))
+			}
 			return nil, nil
 		},
 	}
 	_, err := u.Upgrade(exchange{bytes.NewReader(head), &out})
-	if err != nil && !originAllowed(origin, host, origins) {
+	switch {
+	case err != nil && !originAllowed(origin, host, origins):
 		err = errOrigin
+	case denied != nil:
+		err = errUnauthorized
 	}
 	return chosen, out.Bytes(), err
 }

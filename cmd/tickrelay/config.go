@@ -27,6 +27,7 @@ type fileConfig struct {
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 	Limits     limitsConfig `yaml:"limits"`
+	Auth       *authConfig  `yaml:"auth"`    // whom the gateway lets in; default everybody
 	TLS        tlsConfig    `yaml:"tls"`     // of the gateway's port; default plain text
 	Origins    []string     `yaml:"origins"` // pages that may open a WebSocket; default those of the gateway's own host
 	// ProxyProtocol are the proxies that name their clients, addresses or networks; default none.
@@ -186,6 +187,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	c.Limits.validate(d)
 	c.validateProxies(d)
 	c.TLS.validate(d)
+	c.Auth.validate(d)
 	c.validateOrigins(d)
 	strategies := map[string]bool{}
 	for i := range c.Rings {

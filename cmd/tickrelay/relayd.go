@@ -209,7 +209,7 @@ func (r *relayd) addGateway() error {
 	r.gw, err = relay.New(relay.Config{
 		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
 		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
-		TLS: r.cfg.TLS.gateway(), Origins: r.cfg.Origins,
+		TLS: r.cfg.TLS.gateway(), Auth: r.cfg.Auth.gateway(), Origins: r.cfg.Origins,
 		ProxyProtocol: r.cfg.proxyNetworks(func(string) {}), Limits: r.cfg.Limits.limits(),
 	})
 	if err != nil {
