@@ -229,6 +229,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	} else if !e.second(t, line, ev, recs, rx) {
 		return
 	}
+	before, several := e.stats.Records.Load(), t.several()
 	switch ev.Channel {
 	case md.ChannelBook:
 		e.bookEvent(t, line, ev, recs, rx)
@@ -238,6 +239,9 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		e.trades(t, line, ev, recs, rx)
 	default:
 		e.values(t, recs, rx)
+	}
+	if several {
+		e.compete(t, line, ev, recs, before, rx)
 	}
 	e.unpark(t, rx)
 }

@@ -81,6 +81,9 @@ type Stats struct {
 	EarlyEvents               atomic.Uint64 // frames received before their event time: the clocks differ
 	Instruments               atomic.Uint64 // in use
 
+	Latency [md.NumChannels]ChannelLatency
+	Lines   [MaxLines]LineWins
+
 	mu     sync.Mutex
 	topics []*topicStats
 }

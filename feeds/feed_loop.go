@@ -222,6 +222,7 @@ func (l *loop) frame(line int, payload []byte, rx int64) {
 	l.settle()
 	l.readClock()
 	l.health.publish.record(l.mono, l.wall-rx)
+	l.engine.recordFrame(rx, l.wall)
 	if ts := l.engine.eventTime(); ts != 0 {
 		l.health.receive.record(l.mono, rx-ts)
 	}

@@ -27,6 +27,8 @@ type topic struct {
 	fill     fill      // events that wait for a hole to be filled
 	standbys []standby // values of lines on standby, by slot; nil before the first
 	seen     *seen     // trades without consecutive ids
+	wonBy    int       // the line that brought the last event first …
+	wonAt    int64     // … and when, 0 once another has repeated it
 
 	staleRun   int    // events in a row that were older than what was published
 	staleSince int64  // ns of the first of them
