@@ -57,12 +57,15 @@ type feedConfig struct {
 	REST        string   `yaml:"rest"` // default the venue's; "none" for no REST
 	Instruments []string `yaml:"instruments"`
 	Channels    []string `yaml:"channels"` // default trades, book, bbo
-	Lines       int      `yaml:"lines"`    // connections; default 1
-	CPU         *int     `yaml:"cpu"`      // pin the hot loop; default not pinned
-	Signals     int      `yaml:"signals"`  // levels of the channel signals, derived from the books; default none
-	Poll        string   `yaml:"poll"`     // block (default) or busy
-	CA          string   `yaml:"ca"`       // PEM file of authorities trusted beside the system's
-	Cache       string   `yaml:"cache"`    // folder for the instrument catalogue
+	Lines       int      `yaml:"lines"`    // redundant connections; default 1
+	// Ways are how the lines reach the venue, one each; default the feed's own.
+	Ways        []wayConfig       `yaml:"ways"`
+	Credentials credentialsConfig `yaml:"credentials"`
+	CPU         *int              `yaml:"cpu"`     // pin the hot loop; default not pinned
+	Signals     int               `yaml:"signals"` // levels of the channel signals, derived from the books; default none
+	Poll        string            `yaml:"poll"`    // block (default) or busy
+	CA          string            `yaml:"ca"`      // PEM file of authorities trusted beside the system's
+	Cache       string            `yaml:"cache"`   // folder for the instrument catalogue
 }
 
 // ringConfig is a ring declared in the file, opened by path alone.
@@ -227,9 +230,7 @@ func (f *feedConfig) validate(d *yamlDecoder, path string) {
 			d.at(path+".channels", "%s has no channel %q", f.Venue, name)
 		}
 	}
-	if f.Lines != 1 {
-		d.at(path+".lines", "%d: this build keeps one connection a feed", f.Lines)
-	}
+	f.validateLines(d, path)
 	switch books := slices.Contains(f.Channels, md.ChannelBook.String()); {
 	case f.Signals < 0 || f.Signals > feeds.MaxSignalLevels:
 		d.at(path+".signals", "%d: want 1 to %d levels, or 0 for no signals", f.Signals, feeds.MaxSignalLevels)

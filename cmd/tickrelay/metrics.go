@@ -39,6 +39,9 @@ func feedCounters() []feedCounter {
 		{desc("feed_refits_total", "Changes of an instrument's exponents.", "feed"), func(s *feeds.Stats) uint64 { return s.Refits.Load() }},
 		{desc("feed_silences_total", "Instruments that fell silent.", "feed"), func(s *feeds.Stats) uint64 { return s.Silences.Load() }},
 		{desc("feed_venue_errors_total", "Requests that the venue refused.", "feed"), func(s *feeds.Stats) uint64 { return s.VenueErrors.Load() }},
+		{desc("feed_connection_holes_total", "Holes in the venue's numbers of a connection's frames.", "feed"), func(s *feeds.Stats) uint64 { return s.ConnHoles.Load() }},
+		{desc("feed_parked_events_total", "Events that waited for another line to fill a hole before them.", "feed"), func(s *feeds.Stats) uint64 { return s.Parked.Load() }},
+		{desc("feed_switches_total", "Topics that went over to another line without a gap.", "feed"), func(s *feeds.Stats) uint64 { return s.Switches.Load() }},
 		{desc("feed_early_events_total", "Frames received before their event time (clocks differ).", "feed"), func(s *feeds.Stats) uint64 { return s.EarlyEvents.Load() }},
 	}
 }
@@ -47,10 +50,10 @@ var (
 	feedRejected = desc("feed_rejected_total", "Frames or their content refused, by reason.", "feed", "reason")
 	feedIgnored  = desc("feed_ignored_total", "Legitimate content not published, by reason.", "feed", "reason")
 	feedGaps     = desc("feed_gaps_total", "Upstream gaps, by reason.", "feed", "reason")
-	lineUp       = desc("line_live", "1 while the connection is live.", "feed", "line")
-	lineConnects = desc("line_connects_total", "WebSocket connections made.", "feed", "line")
-	lineBytes    = desc("line_bytes_total", "Payload bytes received.", "feed", "line")
-	lineFaults   = desc("line_faults_total", "Ended attempts and connections, by reason.", "feed", "line", "reason")
+	lineUp       = desc("line_live", "1 while the connection is live.", "feed", "line", "part")
+	lineConnects = desc("line_connects_total", "WebSocket connections made.", "feed", "line", "part")
+	lineBytes    = desc("line_bytes_total", "Payload bytes received.", "feed", "line", "part")
+	lineFaults   = desc("line_faults_total", "Ended attempts and connections, by reason.", "feed", "line", "part", "reason")
 	feedLatency  = desc("feed_latency_seconds", "Venue's event time to reception, last 5 s.", "feed", "quantile")
 	feedPublish  = desc("feed_publish_seconds", "Reception to publication in the rings, last 5 s.", "feed", "quantile")
 )
@@ -75,21 +78,22 @@ func (m *feedMetrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- counter(feedGaps, st.Gaps[r].Load(), f.Name(), md.GapReason(r).String())
 		}
 		collectHealth(ch, f.Health())
+		collectLatency(ch, f)
 	}
 }
 
 func collectHealth(ch chan<- prometheus.Metric, h feeds.Health) {
 	for _, l := range h.Lines {
-		line := strconv.Itoa(l.Line)
+		line, part := strconv.Itoa(l.Line), strconv.Itoa(l.Part)
 		up := 0.0
 		if l.State == feeds.LineLive {
 			up = 1
 		}
-		ch <- prometheus.MustNewConstMetric(lineUp, prometheus.GaugeValue, up, h.Name, line)
-		ch <- counter(lineConnects, l.Connects, h.Name, line)
-		ch <- counter(lineBytes, l.Bytes, h.Name, line)
+		ch <- prometheus.MustNewConstMetric(lineUp, prometheus.GaugeValue, up, h.Name, line, part)
+		ch <- counter(lineConnects, l.Connects, h.Name, line, part)
+		ch <- counter(lineBytes, l.Bytes, h.Name, line, part)
 		for reason, n := range l.Faults {
-			ch <- counter(lineFaults, n, h.Name, line, reason)
+			ch <- counter(lineFaults, n, h.Name, line, part, reason)
 		}
 	}
 	for _, x := range []struct {

@@ -109,7 +109,14 @@ type venueShare struct {
 }
 
 func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
-	v, _ := feeds.ByName(c.Venue)
+	v, err := c.venue()
+	if err != nil {
+		return fmt.Errorf("feed %s: %w", c.Name, err)
+	}
+	ways, err := c.ways()
+	if err != nil {
+		return fmt.Errorf("feed %s: %w", c.Name, err)
+	}
 	spec := v.Spec()
 	share := venues[spec.Venue]
 	if share == nil {
@@ -118,7 +125,7 @@ func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
 	}
 	fc := feeds.Config{
 		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
-		Lines: c.Lines, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
+		Lines: c.Lines, Ways: ways, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
 		Table: r.table, Epoch: share.epoch, Budget: share.budget, CacheDir: c.Cache, Log: r.log,
 	}
 	if c.CPU != nil {
@@ -205,7 +212,7 @@ func (r *relayd) addGateway() error {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
+	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, clockMetrics{})
 	r.gw, err = relay.New(relay.Config{
 		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
 		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
