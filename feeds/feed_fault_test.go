@@ -38,7 +38,7 @@ func TestFeedSurvivesFaults(t *testing.T) {
 			count: func(f *Feed) uint64 { return f.Health().Lines[0].Connects }},
 		{name: "missing update", fault: sim.FaultMissingSeq, gap: md.GapSequence,
 			count: func(f *Feed) uint64 { return f.Stats().Gaps[md.GapSequence].Load() }},
-		{name: "wrong checksum", fault: sim.FaultBadChecksum, venues: []string{"bitget", "okx"}, gap: md.GapChecksum,
+		{name: "wrong checksum", fault: sim.FaultBadChecksum, venues: []string{"bitget", "okx", "kraken"}, gap: md.GapChecksum,
 			edit:  func(_ *tuned, o *sim.Options) { o.Checksums = true },
 			count: func(f *Feed) uint64 { return f.Stats().ChecksumsBad.Load() }},
 	} {
@@ -60,7 +60,9 @@ func TestFeedSurvivesFaults(t *testing.T) {
 				if c.count != nil {
 					before = c.count(r.feed)
 				}
-				if err := r.server.Inject(c.fault); err != nil {
+				if err := r.server.Inject(c.fault); err != nil && c.venues == nil {
+					t.Skip(err) // makes no sense at this venue
+				} else if err != nil {
 					t.Fatal(err)
 				}
 				r.wait("the fault to be counted", func() bool { return c.count == nil || c.count(r.feed) > before })

@@ -97,6 +97,21 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// fuzzVenue is FuzzDecode for one venue.
+func fuzzVenue(f *testing.F, v Venue) {
+	for _, frame := range goldenFrames(f, v.Spec().Name) {
+		f.Add(frame)
+	}
+	decode := primed(f, v)
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if len(frame) > guardRoom {
+			return
+		}
+		var d Decoded
+		checkDecode(t, v, decode, &d, guarded(t, guardRoom)(frame))
+	})
+}
+
 // TestDecodeDamaged cuts every documented frame at every byte, changes every
 // byte, and appends garbage: a cut or a tail is always refused, nothing crashes
 // and nothing is read behind the frame.

@@ -93,7 +93,7 @@ func numberSlow(b []byte, i int) (mant int64, exp int8, next int) {
 		return 0, 0, Bad
 	}
 	if b[i] != '"' {
-		return number(b, i, true)
+		return bare(b, i)
 	}
 	mant, exp, next = number(b, i+1, false)
 	if next >= 0 {

@@ -305,6 +305,11 @@ func checkValue(t *testing.T, b []byte, i int) {
 			t.Fatalf("Uint(%q) = %d", b[i:n], v)
 		}
 	}
+	if i < len(b) && b[i] != '"' {
+		if m2, e2, n2 := number(b, i, true); m != m2 || e != e2 || n != n2 {
+			t.Fatalf("Number at %d: %d %d %d, digit by digit %d %d %d: %q", i, m, e, n, m2, e2, n2, b)
+		}
+	}
 	if m2, e2, n2 := numberSlow(b, i); m != m2 || e != e2 || n != n2 {
 		t.Fatalf("Number at %d: %d %d %d, slow %d %d %d: %q", i, m, e, n, m2, e2, n2, b)
 	}

@@ -20,6 +20,7 @@ var exchanges = []exchange{
 	{"binance", func(s *Server) dialect { return newBinance(s) }, isSpot, usdtPairs},
 	{"bitget", func(s *Server) dialect { return newBitget(s) }, isSpot, usdtPairs},
 	{"okx", func(s *Server) dialect { return newOKX(s) }, isSpot, usdtPairs},
+	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
 }
 
 var usdtPairs = []string{"BTC-USDT", "ETH-USDT", "SOL-USDT"}
