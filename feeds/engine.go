@@ -31,6 +31,9 @@ type EngineConfig struct {
 	// SnapshotEvery is the least time between REST snapshots; default the
 	// venue's, negative none.
 	SnapshotEvery time.Duration
+	// RetryMost is the longest wait between attempts to get a book back that keeps
+	// breaking; default 5 min.
+	RetryMost time.Duration
 	// Signals is how many levels of each side order-book imbalance takes, at most
 	// MaxSignalLevels; 0: no topic of channel signals, nothing is computed.
 	Signals int
@@ -40,6 +43,9 @@ type EngineConfig struct {
 func (c EngineConfig) withDefaults() EngineConfig {
 	if c.Silence == 0 {
 		c.Silence = 60 * time.Second
+	}
+	if c.RetryMost == 0 {
+		c.RetryMost = 5 * time.Minute
 	}
 	if c.Slots == 0 {
 		c.Slots = maxSlots

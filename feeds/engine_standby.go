@@ -240,7 +240,7 @@ func (e *Engine) tickStandbys(now int64) {
 				continue
 			}
 			lb.tries++
-			lb.due = now + int64(min(restoreWait<<min(lb.tries, 10), retryMost))
+			lb.due = now + min(int64(restoreWait)<<min(lb.tries, 10), int64(e.cfg.RetryMost))
 			if url := e.venue.SnapshotURL(e.cfg.REST, &t.inst.md); url != "" {
 				e.fetchStandby(t, line, url, now)
 			} else if e.mayResubscribe(now) {

@@ -87,6 +87,9 @@ type Deadlines struct {
 	CatalogueWait time.Duration
 	// CatalogueEvery is the period of catalogue refreshes; default 1 h.
 	CatalogueEvery time.Duration
+	// BookRetry is the longest wait between attempts to get a book back that keeps
+	// breaking: the venue is given time. Default 5 min.
+	BookRetry time.Duration
 	// MaxAge is the age at which a connection is renewed by ourselves, if
 	// another line is live meanwhile: venues cut at 24 h. Default 23 h 30 min.
 	MaxAge time.Duration
@@ -105,6 +108,7 @@ func (d Deadlines) withDefaults() Deadlines {
 	set(&d.Close, 2*time.Second)
 	set(&d.CatalogueWait, 2*time.Second)
 	set(&d.CatalogueEvery, time.Hour)
+	set(&d.BookRetry, 5*time.Minute)
 	set(&d.MaxAge, 23*time.Hour+30*time.Minute)
 	return d
 }

@@ -34,6 +34,7 @@ type sightings struct {
 	kinds     map[md.Kind]int
 	seqs      map[[2]uint32]uint64 // by instrument and channel
 	invalid   int
+	tradeIDs  map[uint32]uint64 // the last one by instrument, where they are consecutive; nil: not looked at
 	gone      bool
 }
 
@@ -70,6 +71,7 @@ func (s *sightings) take(r *md.Record) {
 			s.tradeGaps[md.GapReason(r.Level)]++
 		}
 	}
+	s.tradeChain(r)
 	if r.Kind == md.KindGap || r.Flags&md.FlagSnapshot == 0 && r.Kind != md.KindHeartbeat && r.Kind != md.KindInstrument {
 		key := [2]uint32{r.Instrument, uint32(ch)}
 		if last := s.seqs[key]; last != 0 && r.Seq != last+1 {
@@ -84,6 +86,27 @@ func (s *sightings) take(r *md.Record) {
 			s.books[r.Instrument] = b
 		}
 		b.Apply(r)
+	}
+}
+
+// tradeChain wants every consecutive trade id delivered or counted in a gap.
+func (s *sightings) tradeChain(r *md.Record) {
+	if s.tradeIDs == nil {
+		return
+	}
+	last := s.tradeIDs[r.Instrument]
+	switch {
+	case r.Kind == md.KindGap && md.Channel(r.Side) == md.ChannelTrades:
+		if r.Count == md.UnknownMissing {
+			delete(s.tradeIDs, r.Instrument)
+		} else if last != 0 {
+			s.tradeIDs[r.Instrument] = last + uint64(r.Count)
+		}
+	case r.Kind == md.KindTrade && r.Flags&md.FlagSnapshot == 0:
+		if last != 0 && r.ID != last+1 {
+			s.t.Errorf("instrument %d: trade %d follows %d, and no gap says why", r.Instrument, r.ID, last)
+		}
+		s.tradeIDs[r.Instrument] = r.ID
 	}
 }
 

@@ -8,10 +8,9 @@ import (
 
 // Pace of getting books back.
 const (
-	snapshotGrace  = time.Second      // after a subscription, for the first update to come before a snapshot is fetched
-	restoreWait    = 10 * time.Second // for the snapshot of a resubscription
-	retryFirst     = time.Second      // between attempts, doubling …
-	retryMost      = 5 * time.Minute
+	snapshotGrace  = time.Second        // after a subscription, for the first update to come before a snapshot is fetched
+	restoreWait    = 10 * time.Second   // for the snapshot of a resubscription
+	retryFirst     = time.Second        // between attempts, doubling …
 	stableAfter    = int64(time.Minute) // a book that lives as long starts with attempt 0 when it breaks
 	reconnectAfter = 3                  // attempts that failed before the line is made again, once
 	maxFetching    = 2                  // REST snapshots under way at once, where the venue limits them
@@ -38,9 +37,9 @@ func (r *resync) done(now int64) {
 }
 
 // failed schedules the next attempt.
-func (r *resync) failed(now int64) {
+func (r *resync) failed(now, most int64) {
 	r.req, r.deadline = 0, 0
-	r.due = now + int64(min(retryFirst<<min(r.attempt, 10), retryMost))
+	r.due = now + int64(min(int64(retryFirst)<<min(r.attempt, 10), most))
 	r.attempt++
 	r.failures++
 }
@@ -59,7 +58,7 @@ func (e *Engine) wantBook(t *topic, now, due int64) {
 			r.attempt = 0
 		} else if due <= now { // once more at once; if it does not stay, the venue gets time
 			if r.attempt > 0 {
-				due = now + int64(min(retryFirst<<min(r.attempt, 10), retryMost))
+				due = now + int64(min(int64(retryFirst)<<min(r.attempt, 10), int64(e.cfg.RetryMost)))
 			}
 			r.attempt++
 		}
@@ -124,7 +123,7 @@ func (e *Engine) resync(now int64) {
 		case url == "":
 			e.resubscribe(t, now)
 		case e.cfg.REST == "":
-			r.due = now + int64(retryMost)
+			r.due = now + int64(e.cfg.RetryMost)
 			e.log.Warn("book waits for a REST snapshot, and REST is off", "topic", t.stats.name)
 		default:
 			e.fetchBook(t, url, now)
@@ -160,7 +159,7 @@ func (e *Engine) resubscribe(t *topic, now int64) {
 // restoreFailed ends an attempt that brought no snapshot.
 func (e *Engine) restoreFailed(t *topic, now int64) {
 	r := &t.book.resync
-	r.failed(now)
+	r.failed(now, int64(e.cfg.RetryMost))
 	if r.failures != reconnectAfter {
 		return
 	}

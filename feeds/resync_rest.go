@@ -114,7 +114,7 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	if err != nil {
 		e.stats.SnapshotsFailed.Add(1)
 		e.log.Warn("no book snapshot", "topic", t.stats.name, "error", err, "attempt", r.attempt+1)
-		r.failed(now)
+		r.failed(now, int64(e.cfg.RetryMost))
 		return
 	}
 	e.snap.Reset()
@@ -124,7 +124,7 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	if err != nil {
 		e.stats.Rejected[RejectSnapshot].Add(1)
 		e.log.Warn("book snapshot refused", "topic", t.stats.name, "error", err)
-		r.failed(now)
+		r.failed(now, int64(e.cfg.RetryMost))
 		return
 	}
 	if !e.join(t, now) {
@@ -148,7 +148,7 @@ func (e *Engine) join(t *topic, now int64) bool {
 		}
 		if verdict != VerdictApply { // the snapshot is older than what is held
 			e.stats.SnapshotsStale.Add(1)
-			b.resync.failed(now)
+			b.resync.failed(now, int64(e.cfg.RetryMost))
 			return false
 		}
 		break
@@ -206,6 +206,6 @@ func (e *Engine) heldFailed(t *topic, now int64) bool {
 	if t.state == TopicRefused {
 		return true
 	}
-	t.book.resync.failed(now)
+	t.book.resync.failed(now, int64(e.cfg.RetryMost))
 	return false
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"tickrelay/feeds/sim"
 	"tickrelay/ring/md"
 )
 
@@ -197,6 +198,16 @@ func TestFixtureOtherDialects(t *testing.T) {
 			if refused == 0 {
 				t.Errorf("%s: nothing was refused", file)
 			}
+		}
+	}
+}
+
+// TestEveryVenueIsSimulated: faults, chaos and redundant lines are tried on
+// simulated exchanges, so each venue needs one.
+func TestEveryVenueIsSimulated(t *testing.T) {
+	for _, v := range Venues() {
+		if len(sim.Symbols(v.Spec().Name)) < 2 {
+			t.Errorf("%s: no simulated exchange with two instruments", v.Spec().Name)
 		}
 	}
 }

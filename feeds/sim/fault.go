@@ -33,6 +33,9 @@ const (
 	FaultREST429             // REST answers 429 with Retry-After for Faults.For
 	FaultRefuse              // no listening socket for Faults.For; open connections live on
 	FaultGoingAway           // close frame 1001, then the connection ends
+	FaultLose                // the next data frame, of whatever stream, is never sent
+	FaultTruncate            // the next data frame ends in its middle, as a whole message
+	FaultCorrupt             // the next data frame has a byte that is no JSON
 	FaultNotice              // the venue's announcement of a shutdown, the close 1001 after Faults.For
 	numFaults
 )
@@ -45,7 +48,7 @@ func faultNames() [numFaults]string {
 	return [numFaults]string{
 		"none", "cut-mid-frame", "garbage", "huge-frame", "bad-checksum", "missing-seq", "duplicate",
 		"reorder", "stall", "silent", "mute", "slow-drip", "rest-error", "rest-truncated", "rest-stale",
-		"rest-429", "refuse", "going-away", "notice",
+		"rest-429", "refuse", "going-away", "lose", "truncate", "corrupt", "notice",
 	}
 }
 
@@ -90,6 +93,21 @@ type Faults struct {
 	// For is how long stall, slow-drip, refuse, rest-429, notice and the
 	// welcome of silent and mute last; 0 means 2 s.
 	For time.Duration
+	// Possible leaves out the faults of Every that make no sense at the venue,
+	// instead of refusing them.
+	Possible bool
+}
+
+// possible is f without the faults that a venue does not support.
+func (f Faults) possible(d dialect) Faults {
+	every := make(map[Fault]int, len(f.Every))
+	for k, n := range f.Every {
+		if d.supports(k) == nil {
+			every[k] = n
+		}
+	}
+	f.Every = every
+	return f
 }
 
 func (f Faults) withDefaults() Faults {

@@ -117,15 +117,16 @@ func Serve(ctx context.Context, venue, listen string, m *Market, o Options) (*Se
 	if x == nil {
 		return nil, fmt.Errorf("sim: venue %q cannot be simulated, want one of %v", venue, Venues())
 	}
-	s := &Server{venue: venue, lists: x.lists, o: o, m: m, mu: &m.mu, plan: newFaultPlan(o.Faults)}
+	s := &Server{venue: venue, lists: x.lists, o: o, m: m, mu: &m.mu}
 	m.mu.Lock()
 	s.dialect = x.open(s)
 	m.mu.Unlock()
 	for k := range o.Faults.Every {
-		if err := s.dialect.supports(k); err != nil {
+		if err := s.dialect.supports(k); err != nil && !o.Faults.Possible {
 			return nil, fmt.Errorf("sim: %s: %s: %w", venue, k, err)
 		}
 	}
+	s.plan = newFaultPlan(o.Faults.possible(s.dialect))
 	if err := s.start(ctx, listen, o.TLS, o.Log); err != nil {
 		return nil, err
 	}
@@ -272,6 +273,13 @@ func (s *Server) refuse() {
 			s.log.Error("cannot listen again", "err", err)
 		}
 	})
+}
+
+// Calm ends the faults that happen by themselves.
+func (s *Server) Calm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan = &faultPlan{}
 }
 
 // event shows a market event to the clients, and lets the plan's faults happen.

@@ -37,6 +37,16 @@ func newFrame(op ws.OpCode, payload []byte) wireFrame {
 	return b.Bytes()
 }
 
+// parts takes a frame apart again.
+func (f wireFrame) parts() (ws.OpCode, []byte) {
+	r := bytes.NewReader(f)
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.OpText, nil // cannot be: newFrame made it
+	}
+	return h.OpCode, f[len(f)-int(h.Length):]
+}
+
 // frameKind says what a data frame is to the faults.
 type frameKind uint8
 

@@ -60,6 +60,18 @@ func (s *session) afflict(key string, kind frameKind, frame wireFrame) []outgoin
 	if s.meets(FaultCutMidFrame) {
 		return []outgoing{{frame: frame, cut: true}}
 	}
+	switch {
+	case s.meets(FaultLose):
+		return nil
+	case s.meets(FaultTruncate):
+		op, payload := frame.parts()
+		frame = newFrame(op, payload[:len(payload)/2])
+	case s.meets(FaultCorrupt):
+		op, payload := frame.parts()
+		bad := bytes.Clone(payload)
+		bad[len(bad)/2] = 0
+		frame = newFrame(op, bad)
+	}
 	if kind == kindBook {
 		if s.armed[FaultBadChecksum] > 0 {
 			if bad, ok := falsify(frame); ok {
