@@ -158,6 +158,8 @@ func kindOf(symbol string) md.InstrumentKind {
 		return md.InstrumentPerpInverse
 	case len(part) == 3 && isDay(part[2]):
 		return md.InstrumentFuture
+	case len(part) == 4 && isDay(part[2]) && part[3] == "INV":
+		return md.InstrumentFutureInverse
 	case len(part) == 5:
 		return md.InstrumentOption
 	}

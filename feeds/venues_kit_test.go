@@ -59,6 +59,7 @@ type captureCase struct {
 // than the kit.
 var fixtures = []fixture{
 	krakenFixture(),
+	krakenFuturesFixture(),
 }
 
 // TestEveryVenueHasAFixture fails for a venue that nobody tests.

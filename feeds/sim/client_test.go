@@ -146,8 +146,14 @@ type exchange struct {
 
 func open(t *testing.T, venue string, o sim.Options) *exchange {
 	t.Helper()
+	return openOf(t, venue, o, []string{"BTC-USDT", "ETH-USDT"})
+}
+
+// openOf is open for other symbols.
+func openOf(t *testing.T, venue string, o sim.Options, symbols []string) *exchange {
+	t.Helper()
 	clock := sim.NewManualClock(time.UnixMilli(1_763_842_100_000))
-	m, err := sim.OpenMarket(sim.MarketConfig{Seed: 7, Symbols: []string{"BTC-USDT", "ETH-USDT"}, Clock: clock})
+	m, err := sim.OpenMarket(sim.MarketConfig{Seed: 7, Symbols: symbols, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ var exchanges = []exchange{
 	{"bitget", func(s *Server) dialect { return newBitget(s) }, isSpot, usdtPairs},
 	{"okx", func(s *Server) dialect { return newOKX(s) }, isSpot, usdtPairs},
 	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
+	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}},
 }
 
 var usdtPairs = []string{"BTC-USDT", "ETH-USDT", "SOL-USDT"}
