@@ -26,6 +26,9 @@ import (
 // maxEvents are taken from a stack per turn.
 const maxEvents = 256
 
+// lingerFor bounds how long Close waits for peers to take what was sent before.
+const lingerFor = 2 * time.Second
+
 // stack is one copy of lwIP over one queue pair: a nettune.Transport. Several
 // pollers may share it; its lock is then what they share.
 type stack struct {
@@ -251,6 +254,7 @@ func (s *stack) close() {
 		}
 	}
 	if s.open {
+		s.linger()
 		s.open = false
 		C.trc_close(s.ops)
 		C.free(unsafe.Pointer(s.events))
@@ -258,7 +262,19 @@ func (s *stack) close() {
 	}
 }
 
-// reasons turns the C side's error into Go's.
+// linger lets closed connections say their last. mu is held.
+func (s *stack) linger() {
+	nobody := &poller{s: s}
+	for until := time.Now().Add(lingerFor); time.Now().Before(until); time.Sleep(200 * time.Microsecond) {
+		s.turn(nobody, 1)
+		var st C.struct_tr_stack_stats
+		if C.trc_stats(s.ops, &st); st.leaving == 0 {
+			return
+		}
+	}
+}
+
+// reason turns the C side's error into Go's.
 func reason(code C.int, connected bool) error {
 	switch code {
 	case C.TR_E_RESET:

@@ -93,6 +93,8 @@ struct tr_conn {
   uint32_t recover, high_rexmit, probe_at;
   uint64_t rexmit_ns, acked_ns, sacked_ns;
   int32_t srtt8, rttvar4; /* ms, scaled as RFC 6298 implementations do */
+  uint32_t reorder;       /* quarters of a round trip that late segments get */
+  uint32_t prior_cwnd, prior_ssthresh;
   uint32_t user_timeout_ms;
   uint64_t retransmits, timeouts;
 };
@@ -132,7 +134,7 @@ struct tr_stack_config {
 
 struct tr_stack_stats {
   uint64_t rx_frames, tx_frames, rx_bad, forwarded, refused, retransmits, timeouts, probes;
-  uint32_t conns;
+  uint32_t conns, leaving; /* leaving: closed by Go, the peer has not everything yet */
 };
 
 /* One copy of the stack. */

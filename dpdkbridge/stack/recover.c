@@ -4,7 +4,8 @@
  * measures round trips by the timestamps (RFC 7323), with the retransmission
  * time of RFC 6298 and a floor of 200 ms. lwIP by itself fills one hole per
  * round trip, or waits for a timer that starts at 3 s and moves in steps of 500
- * ms: that was its stall under loss. */
+ * ms: that was its stall under loss. A path that reorders is noticed by D-SACK
+ * (RFC 2883): late segments then get more time and the window its size back. */
 #include <string.h>
 
 #include "lwip/prot/tcp.h"
@@ -118,6 +119,17 @@ static u32_t word_at(const struct options *o, int i) {
   return (u32_t)byte_at(o, i) << 24 | (u32_t)byte_at(o, i + 1) << 16 | (u32_t)byte_at(o, i + 2) << 8 | byte_at(o, i + 3);
 }
 
+/* The peer had it already: what we sent again was late, not lost. */
+static void spurious(struct tr_conn *c, struct tcp_pcb *pcb) {
+  if (c->reorder < 8)
+    c->reorder++;
+  if (c->prior_cwnd == 0)
+    return;
+  pcb->ssthresh = LWIP_MAX(pcb->ssthresh, c->prior_ssthresh);
+  pcb->cwnd = LWIP_MAX(pcb->cwnd, c->prior_cwnd);
+  c->prior_cwnd = 0;
+}
+
 static void read_options(struct tr_conn *c, struct tcp_pcb *pcb, const struct options *o, u32_t ack) {
   int len = o->len[0] + o->len[1];
   for (int i = 0; i < len;) {
@@ -138,6 +150,8 @@ static void read_options(struct tr_conn *c, struct tcp_pcb *pcb, const struct op
     }
     for (int k = i + 2; kind == 5 && k + 8 <= i + size; k += 8) {
       u32_t from = word_at(o, k), to = word_at(o, k + 4);
+      if (k == i + 2 && TCP_SEQ_LT(from, to) && TCP_SEQ_LEQ(to, ack))
+        spurious(c, pcb);
       if (TCP_SEQ_LT(from, to) && TCP_SEQ_GT(from, ack) && TCP_SEQ_LEQ(to, pcb->snd_nxt))
         add_sack(c, from, to);
     }
@@ -159,7 +173,7 @@ err_t tr_before_input(struct tcp_pcb *pcb, struct tcp_hdr *h, unsigned short opt
   if (TCP_SEQ_BETWEEN(h->ackno, pcb->lastack, pcb->snd_nxt))
     read_options(c, pcb, &o, h->ackno);
   if (TCP_SEQ_GT(h->ackno, pcb->lastack) || pcb->unacked == NULL)
-    c->acked_ns = tr_self.now_ns;
+    c->acked_ns = c->sacked_ns = tr_self.now_ns;
   if (pcb->flags & TF_SACK)
     pcb->dupacks = 0;
   return ERR_OK;
@@ -204,17 +218,22 @@ static int resend(struct tr_conn *c, struct tcp_pcb *pcb, struct tcp_seg *seg) {
   return 1;
 }
 
+/* The time that a late segment gets, in ns. */
+static uint64_t patience(const struct tr_conn *c) { return (uint64_t)c->srtt8 * 1000000u / 32 * c->reorder; }
+
 /* A segment is lost when enough was received behind it (RFC 6675, IsLost), or
- * anything at all if eager: reordering has had its time. */
+ * anything at all if eager; and when a path that reorders has had its time. */
 static int lost(const struct tr_conn *c, const struct tcp_pcb *pcb, const struct tcp_seg *s, int eager) {
   u32_t above = sacked_above(c, end_of(s));
-  return above > 0 && (eager || above > 2u * pcb->mss);
+  return above > 0 && (eager || (above > 2u * pcb->mss && tr_self.now_ns - c->sacked_ns >= patience(c)));
 }
 
 static void enter(struct tr_conn *c, struct tcp_pcb *pcb) {
   c->recovering = 1;
   c->recover = pcb->snd_nxt;
   c->high_rexmit = pcb->lastack;
+  c->prior_cwnd = pcb->cwnd;
+  c->prior_ssthresh = pcb->ssthresh;
   pcb->ssthresh = LWIP_MAX(LWIP_MIN(pcb->cwnd, pcb->snd_wnd) / 2, 2u * pcb->mss);
   pcb->bytes_acked = 0;
 }
@@ -311,7 +330,7 @@ static void probe_tail(struct tr_conn *c, struct tcp_pcb *pcb) {
 }
 
 static void tick(struct tr_conn *c, struct tcp_pcb *pcb) {
-  uint64_t reorder = (uint64_t)c->srtt8 * 1000000u / 32 + 5000000u;
+  uint64_t reorder = (uint64_t)c->srtt8 * 1000000u / 32 + patience(c) + 5000000u;
   if (pcb->nrtx > c->rexmits)
     tr_self.stats.timeouts++, c->timeouts++;
   c->rexmits = pcb->nrtx;

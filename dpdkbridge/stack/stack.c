@@ -46,7 +46,7 @@ const ip4_addr_t *tr_gateway4(struct netif *n, const ip4_addr_t *dest) {
 
 const ip6_addr_t *tr_gateway6(struct netif *n, const ip6_addr_t *dest) {
   static ip6_addr_t gw;
-  (void)dest;
+  (void)n, (void)dest;
   if (!tr_self.cfg.has_gw6)
     return NULL;
   memcpy(gw.addr, tr_self.cfg.gw6, 16);
@@ -293,7 +293,11 @@ static int neighbour(const struct tr_addr *a, const uint8_t *mac) {
   return etharp_add_static_entry(&ip, &e);
 }
 
-static void stats(struct tr_stack_stats *out) { *out = tr_self.stats; }
+static void stats(struct tr_stack_stats *out) {
+  *out = tr_self.stats;
+  for (struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next)
+    out->leaving += p->callback_arg == NULL && (p->unsent != NULL || p->unacked != NULL);
+}
 
 const struct tr_ops tr_entry = {open_stack, close_stack,  poll_stack, tr_dial,      tr_listen, tr_accept,
                                 tr_unlisten, tr_write, tr_read_done, tr_close_conn, neighbour, stats};
