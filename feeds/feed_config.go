@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -66,12 +67,15 @@ type Config struct {
 	CacheDir  string            // folder in which the catalogue is kept; "" for none
 	Log       *slog.Logger      // default discards
 
-	Clock   Clock     // default the system's
-	Resolve Resolver  // default net.DefaultResolver
-	Seed    uint64    // of the back-off's jitter; default random
-	Backoff Backoff   // between connection attempts
-	Budget  *Budget   // of connection attempts, shared by feeds of one venue; default one of its own
-	Limits  Deadlines // of connections and REST requests
+	Clock   Clock    // default the system's
+	Resolve Resolver // default net.DefaultResolver
+	// DialREST opens the connections of REST requests; default the kernel's
+	// sockets with Options.
+	DialREST func(ctx context.Context, network, addr string) (net.Conn, error)
+	Seed     uint64    // of the back-off's jitter; default random
+	Backoff  Backoff   // between connection attempts
+	Budget   *Budget   // of connection attempts, shared by feeds of one venue; default one of its own
+	Limits   Deadlines // of connections and REST requests
 }
 
 // Deadlines are the time limits of a feed's connections. Zero fields take the

@@ -79,7 +79,10 @@ func newRESTClient(ctx context.Context, base string, cfg *Config) (*restClient, 
 		return nil, err
 	}
 	r := &restClient{ctx: ctx, timeout: cfg.Limits.REST, clock: cfg.Clock, conns: map[net.Conn]struct{}{}}
-	dialer := nettune.Dialer{Dialer: net.Dialer{Timeout: cfg.Limits.Dial}, Options: cfg.Options}
+	dial := cfg.DialREST
+	if dial == nil {
+		dial = (&nettune.Dialer{Dialer: net.Dialer{Timeout: cfg.Limits.Dial}, Options: cfg.Options}).DialContext
+	}
 	var conf *tls.Config
 	if cfg.TLS != nil {
 		conf = cfg.TLS.Clone()
@@ -89,7 +92,7 @@ func newRESTClient(ctx context.Context, base string, cfg *Config) (*restClient, 
 		IsTLS:                     secure,
 		TLSConfig:                 conf,
 		Name:                      "tickrelay",
-		Dial:                      func(addr string) (net.Conn, error) { return r.dial(&dialer, addr) },
+		Dial:                      func(addr string) (net.Conn, error) { return r.dial(dial, cfg.Limits.Dial, addr) },
 		MaxConns:                  maxFetches + 1,
 		MaxResponseBodySize:       maxRESTBody,
 		MaxIdemponentCallAttempts: 1, // who asked decides about another try
@@ -101,8 +104,10 @@ func newRESTClient(ctx context.Context, base string, cfg *Config) (*restClient, 
 }
 
 // dial opens a connection that ends with the client's context.
-func (r *restClient) dial(d *nettune.Dialer, addr string) (net.Conn, error) {
-	c, err := d.DialContext(r.ctx, "tcp", addr)
+func (r *restClient) dial(dial func(context.Context, string, string) (net.Conn, error), limit time.Duration, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	c, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

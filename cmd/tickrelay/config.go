@@ -17,7 +17,8 @@ import (
 type fileConfig struct {
 	Relay      string       `yaml:"relay"`          // name of this relay; default "relay"
 	Listen     string       `yaml:"listen"`         // gateway's address; default 127.0.0.1:8080
-	Transport  string       `yaml:"transport"`      // kernel
+	Transport  string       `yaml:"transport"`      // kernel (default) or dpdk
+	DPDK       *dpdkConfig  `yaml:"dpdk"`           // the port of transport: dpdk
 	Socket     string       `yaml:"socket"`         // control socket; default /run/tickrelay/<relay>.sock
 	Group      string       `yaml:"group"`          // group that may open the rings; default none
 	CPULatency *int         `yaml:"cpu_latency_us"` // longest wake-up of idle CPUs, held while the relay runs; default not asked
@@ -116,6 +117,9 @@ func (c *fileConfig) withDefaults() {
 	if c.Transport == "" {
 		c.Transport = "kernel"
 	}
+	if c.DPDK != nil && c.DPDK.Listen == "" {
+		c.DPDK.Listen = "dpdk"
+	}
 	for i := range c.Feeds {
 		f := &c.Feeds[i]
 		if f.Name == "" {
@@ -147,9 +151,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		d.at("listen", "%q: want host:port, such as 127.0.0.1:8080", c.Listen)
 	}
-	if c.Transport != "kernel" {
-		d.at("transport", "%q is not in this build; kernel is", c.Transport)
-	}
+	c.validateTransport(d)
 	if us := c.CPULatency; us != nil && (*us < 0 || *us > maxCPULatencyUs) {
 		d.at("cpu_latency_us", "%d: 0 to %d microseconds", *us, maxCPULatencyUs)
 	}

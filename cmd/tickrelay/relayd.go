@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tickrelay/dpdkbridge"
 	"tickrelay/feeds"
-	"tickrelay/nettune"
 	"tickrelay/nettune/xdp"
 	"tickrelay/relay"
 	"tickrelay/ring"
@@ -42,7 +42,8 @@ type relayd struct {
 	feeds  []*feedUnit
 	rings  []*ring.Segment // closed at the end
 	gw     *relay.Gateway
-	xdp    *xdp.Feeder // nil without a packet filter
+	xdp    *xdp.Feeder       // nil without a packet filter
+	bridge dpdkbridge.Bridge // nil with the kernel's sockets
 	socket string
 	// Who may attach besides this user and root.
 	group                int
@@ -88,6 +89,9 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 	if r.socket == "" {
 		r.socket = ring.SocketPath(cfg.Relay)
 	}
+	if err = r.openBridge(); err != nil {
+		return nil, err
+	}
 	venues := map[md.Venue]*venueShare{}
 	for i := range cfg.Feeds {
 		if err = r.addFeed(&cfg.Feeds[i], venues); err != nil {
@@ -125,9 +129,10 @@ func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
 	}
 	fc := feeds.Config{
 		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
-		Lines: c.Lines, Ways: ways, CPU: -1, Busy: c.Poll == "busy", Transport: nettune.KernelTransport(),
+		Lines: c.Lines, Ways: ways, CPU: -1, Busy: c.Poll == "busy",
 		Table: r.table, Epoch: share.epoch, Budget: share.budget, CacheDir: c.Cache, Log: r.log,
 	}
+	r.feedTransport(&fc, len(r.feeds))
 	if c.CPU != nil {
 		fc.CPU = *c.CPU
 	}
@@ -213,8 +218,11 @@ func (r *relayd) addGateway() error {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, clockMetrics{})
+	if r.bridge != nil {
+		reg.MustRegister(dpdkMetrics{r.bridge})
+	}
 	r.gw, err = relay.New(relay.Config{
-		Listen: addr.String(), Transport: nettune.KernelTransport(), Table: r.view,
+		Listen: addr.String(), Transport: r.gatewayTransport(), Table: r.view,
 		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
 		TLS: r.cfg.TLS.gateway(), Auth: r.cfg.Auth.gateway(), Origins: r.cfg.Origins,
 		ProxyProtocol: r.cfg.proxyNetworks(func(string) {}), Limits: r.cfg.Limits.limits(),
@@ -292,6 +300,9 @@ func (r *relayd) close() error {
 	var errs []error
 	for _, seg := range r.rings {
 		errs = append(errs, seg.Close())
+	}
+	if r.bridge != nil {
+		errs = append(errs, r.bridge.Close())
 	}
 	return errors.Join(append(errs, r.dir.Close())...)
 }
