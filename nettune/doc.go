@@ -20,7 +20,7 @@
 // reported again. A Poller, its streams and its listeners belong to one
 // goroutine; Wake is for all. No Wake is lost. Every descriptor is freed on
 // every path: a failed dial or handshake frees its socket before it is
-// reported, Poller.Close frees what is left. A kernel stream is 72 bytes, so
+// reported, Poller.Close frees what is left. A kernel stream is 80 bytes, so
 // one poller holds tens of thousands. Options are wishes; Granted reads back
 // what is in force. Receive times come from the kernel where asked and given,
 // per read, else from the clock when the read returned. Writes to a TLS stream
@@ -38,7 +38,10 @@
 //
 // # Busy polling
 //
-// PollerConfig.Busy makes Poll spin instead of sleep. It gives the CPU away with
+// PollerConfig.Busy makes Poll spin instead of sleep. Up to eight connected
+// streams are then read on suspicion, without asking epoll first: a message
+// costs one system call, and epoll is asked every eighth turn for all else. With
+// more streams epoll is asked every turn. Poll gives the CPU away with
 // sched_yield every 32 idle turns and to Go's scheduler every 4096:
 // runtime.Gosched on a goroutine locked to its thread costs about 15 µs, so
 // loops should not call it themselves. Give each busy loop a CPU of its own;

@@ -98,6 +98,7 @@ func (s *kernelStream) connected(dst []Event) []Event {
 	}
 	s.flags &^= connecting
 	s.p.timers.drop(s)
+	s.p.warm(s)
 	s.watch()
 	f := Connected
 	if s.flags&wantWrite != 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // A gateway holds tens of thousands of these.
-const _ = uint(72 - unsafe.Sizeof(kernelStream{}))
+const _ = uint(80 - unsafe.Sizeof(kernelStream{}))
 
 func pattern(n int) []byte {
 	b := make([]byte, n)

@@ -26,13 +26,14 @@ const (
 	dialled                            // by us, not accepted
 )
 
-// kernelStream is one connected socket: 72 bytes beside the kernel's own.
+// kernelStream is one connected socket: 80 bytes beside the kernel's own.
 type kernelStream struct {
 	fd     int32 // -1 closed
 	slot   int32 // in the poller, noSlot none
 	flags  streamFlags
 	p      *kernelPoller // nil while released
 	data   any
+	early  *early // nil unless a busy poller had it
 	remote netip.AddrPort
 }
 
@@ -44,7 +45,7 @@ func (s *kernelStream) interest() uint32 {
 		return unix.EPOLLOUT
 	}
 	var ev uint32
-	if s.flags&sawEOF == 0 {
+	if s.flags&sawEOF == 0 && !s.readEarly() {
 		ev = unix.EPOLLIN | unix.EPOLLRDHUP
 	}
 	if s.flags&wantWrite != 0 {
@@ -75,7 +76,7 @@ func (s *kernelStream) ready(dst []Event, mask uint32) []Event {
 	}
 	var f EventFlags
 	const dead = unix.EPOLLERR | unix.EPOLLHUP
-	if mask&(unix.EPOLLIN|unix.EPOLLRDHUP|dead) != 0 {
+	if mask&(unix.EPOLLIN|unix.EPOLLRDHUP|dead) != 0 && !s.readEarly() {
 		f |= Readable
 	}
 	if mask&(unix.EPOLLOUT|dead) != 0 && s.flags&wantWrite != 0 {
@@ -134,6 +135,11 @@ func (s *kernelStream) Read(p []byte) (int, int64, error) {
 	}
 	if s.flags&connecting != 0 {
 		return 0, 0, ErrWouldBlock
+	}
+	if s.early != nil {
+		if n, rx, err, done := s.takeEarly(p); done {
+			return n, rx, err
+		}
 	}
 	for {
 		var n int

@@ -99,6 +99,9 @@ func (s *kernelStream) Detach() (net.Conn, error) {
 	if err != nil {
 		return nil, s.opError("detach", err)
 	}
+	if s.early != nil && len(s.early.left) > 0 {
+		return &prefixConn{Conn: c, already: s.early.left}, nil
+	}
 	return c, nil
 }
 
