@@ -68,6 +68,11 @@ func binanceRequest(dst [][]byte, subs []Sub, method string, rq *Requests) [][]b
 			args = append(args, quoted(lowerASCII(s.Instrument.Native)+stream))
 		}
 	}
+	return binanceStreams(dst, args, method, rq)
+}
+
+// binanceStreams makes requests of any of Binance's markets for streams.
+func binanceStreams(dst [][]byte, args []string, method string, rq *Requests) [][]byte {
 	tail := func(id int) string { return fmt.Sprintf(`],"id":%d}`, id) }
 	return requests(dst, args, `{"method":"`+method+`","params":[`, tail, rq, binanceSpec.SubsPerFrame, 32<<10)
 }
@@ -83,7 +88,11 @@ func lowerASCII(s string) string {
 }
 
 // Decode implements Venue.
-func (Binance) Decode(frame []byte, d *Decoded) error {
+func (Binance) Decode(frame []byte, d *Decoded) error { return binanceFrame(frame, d, binanceEvent) }
+
+// binanceFrame decodes a message of a raw or a combined stream, or an answer;
+// event decodes the object of an event.
+func binanceFrame(frame []byte, d *Decoded, event func(b []byte, i int, d *Decoded) int) error {
 	root := jsonscan.Space(frame, 0)
 	i, more := jsonscan.Open(frame, root, '{')
 	if i < 0 { // an array stream (!ticker@arr …), or no JSON at all
@@ -97,12 +106,12 @@ func (Binance) Decode(frame []byte, d *Decoded) error {
 		switch string(key) {
 		case "data":
 			if i < len(frame) && frame[i] == '{' {
-				i = binanceEvent(frame, i, d)
+				i = event(frame, i, d)
 			} else {
 				i = jsonscan.Skip(frame, i)
 			}
 		case "e", "u": // a raw stream: the root is the event
-			i, more = binanceEvent(frame, root, d), false
+			i, more = event(frame, root, d), false
 			continue
 		case "result":
 			d.Control = ControlAck
@@ -441,7 +450,14 @@ func (Binance) SnapshotURL(base string, in *md.Instrument) string {
 
 // DecodeSnapshot implements Venue.
 func (Binance) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error {
+	return binanceSnapshot(&binanceSpec, body, in, d)
+}
+
+// binanceSnapshot decodes the depth answer of any of Binance's markets; those of
+// futures tell the time of the matching engine.
+func binanceSnapshot(spec *Spec, body []byte, in *md.Instrument, d *Decoded) error {
 	from := len(d.Recs)
+	var ts int64
 	var last uint64
 	var got int
 	i, more := jsonscan.Open(body, jsonscan.Space(body, 0), '{')
@@ -454,6 +470,8 @@ func (Binance) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error 
 		case "lastUpdateId":
 			last, i = jsonscan.Uint(body, i)
 			got |= 1
+		case "T":
+			ts, i = jsonscan.Time(body, i)
 		case "bids":
 			i = d.levels(body, i, md.SideBid, false)
 			got |= 2
@@ -469,12 +487,12 @@ func (Binance) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error 
 		i, more = jsonscan.Next(body, i, '{')
 	}
 	if i < 0 || !jsonscan.End(body, i) {
-		return fmt.Errorf("binance: depth snapshot of %s: %w", in.Native, scanErr(i))
+		return fmt.Errorf("%s: depth snapshot of %s: %w", spec.Name, in.Native, scanErr(i))
 	}
 	if got != 7 || last > 1<<63-1 {
-		return fmt.Errorf("binance: depth snapshot of %s has no lastUpdateId, bids or asks: %.100q", in.Native, body)
+		return fmt.Errorf("%s: depth snapshot of %s has no lastUpdateId, bids or asks: %.100q", spec.Name, in.Native, body)
 	}
-	d.stamp(from, 0, last)
+	d.stamp(from, ts, last)
 	ev := d.event(md.ChannelBook, []byte(in.Native), nil, from)
 	ev.Action, ev.SeqLast = ActionReplace, int64(last)
 	return nil

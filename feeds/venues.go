@@ -3,7 +3,11 @@ package feeds
 // Venues returns every venue that this build speaks, in the order of their
 // numbers. The values carry no state and may be shared by any number of feeds.
 func Venues() []Venue {
-	return []Venue{Binance{}, Bitget{}, OKX{}, Kraken{}, KrakenFutures{}}
+	return []Venue{
+		Binance{}, BinanceUSDM{}, BinanceCOINM{},
+		Bitget{}, OKX{},
+		Kraken{}, KrakenFutures{},
+	}
 }
 
 // ByName returns the venue called name in topics and configuration.

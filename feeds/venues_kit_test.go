@@ -58,6 +58,7 @@ type captureCase struct {
 // fixtures are all but those of the first three venues, whose tests are older
 // than the kit.
 var fixtures = []fixture{
+	binanceUSDMFixture(), binanceCOINMFixture(),
 	krakenFixture(),
 	krakenFuturesFixture(),
 }
