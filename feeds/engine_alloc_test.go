@@ -9,6 +9,10 @@ import (
 	"tickrelay/ring/md"
 )
 
+// steadyVenues are one of each way of keeping books: by REST, by checksums, by
+// numbers. The engine does the same for all others.
+var steadyVenues = [...]Venue{Binance{}, Bitget{}, OKX{}}
+
 // steadyFrames are frames of a venue that leave the engine live however often
 // they are repeated: n updates with trades, quotes and tickers between.
 func steadyFrames(venue string, i int) [][]byte {
@@ -63,7 +67,7 @@ func steadyRig(tb testing.TB, v Venue, n int) (*engineRig, [][]byte) {
 // TestEngineDoesNotAllocate drives whole frames from bytes to a reader's copy.
 func TestEngineDoesNotAllocate(t *testing.T) {
 	const warm, runs = 400, 2000
-	for _, v := range Venues() {
+	for _, v := range steadyVenues {
 		r, frames := steadyRig(t, v, (warm+runs)/4+2)
 		next := 0
 		step := func() {

@@ -34,7 +34,7 @@ func TestFeedSurvivesFaults(t *testing.T) {
 		{name: "duplicate", fault: sim.FaultDuplicate},
 		{name: "stall", fault: sim.FaultStall, edit: brief},
 		{name: "slow drip", fault: sim.FaultSlowDrip, edit: brief},
-		{name: "announced end", fault: sim.FaultNotice, venues: []string{"binance", "okx"}, edit: brief,
+		{name: "announced end", fault: sim.FaultNotice, venues: []string{"binance", "binance-usdm", "binance-coinm", "okx"}, edit: brief,
 			count: func(f *Feed) uint64 { return f.Health().Lines[0].Connects }},
 		{name: "missing update", fault: sim.FaultMissingSeq, gap: md.GapSequence,
 			count: func(f *Feed) uint64 { return f.Stats().Gaps[md.GapSequence].Load() }},

@@ -157,7 +157,7 @@ func TestNormalizeForeignFrames(t *testing.T) {
 // FuzzEngineFrame feeds hostile frames to a live engine of each venue: it never
 // panics, what it publishes is valid, and it goes on.
 func FuzzEngineFrame(f *testing.F) {
-	for i, v := range Venues() {
+	for i, v := range steadyVenues {
 		for _, frame := range steadyFrames(v.Spec().Name, 0) {
 			f.Add(uint8(i), frame, []byte(`{}`))
 		}
@@ -166,7 +166,7 @@ func FuzzEngineFrame(f *testing.F) {
 	f.Add(uint8(0), []byte(depth(105, 106, ``, ``)), []byte(restBook(104, ``, ``)))
 	f.Add(uint8(2), []byte(okxPush("snapshot", "-1", "1", ``, ``, "7")), []byte(`[]`))
 	f.Fuzz(func(t *testing.T, venue uint8, frame, rest []byte) {
-		v := Venues()[int(venue)%len(Venues())]
+		v := steadyVenues[int(venue)%len(steadyVenues)]
 		r, good := steadyRig(t, v, 2)
 		r.eng.cfg.Open = true
 		for range 2 {

@@ -17,26 +17,28 @@ import (
 const binanceDecimals = 8
 
 // binance speaks Binance's spot market streams
-// (https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams).
+// (https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams)
+// and those of its futures (binancefutures.go).
 type binance struct {
 	srv    *Server
+	market binanceMarket
 	byName map[string]*instrument // BTCUSDT
 	table  map[string]*stream     // btcusdt@trade
 	order  []*stream              // table in the order of first use
 	old    map[*instrument]Book   // at the start, for stale snapshots
 }
 
-func newBinance(s *Server) *binance {
-	b := &binance{srv: s, byName: map[string]*instrument{}, table: map[string]*stream{}, old: map[*instrument]Book{}}
+func newBinance(s *Server, market binanceMarket) *binance {
+	b := &binance{srv: s, market: market, byName: map[string]*instrument{}, table: map[string]*stream{}, old: map[*instrument]Book{}}
 	for _, in := range s.listed() {
-		b.byName[in.native()] = in
+		b.byName[b.name(in)] = in
 		b.old[in] = b.book(in)
 	}
 	return b
 }
 
-func (b *binance) home() string           { return "/stream" }
-func (b *binance) rate() int              { return 5 }
+func (b *binance) home() string           { return b.market.home }
+func (b *binance) rate() int              { return b.market.rate }
 func (b *binance) silence() time.Duration { return 0 }
 
 func (b *binance) supports(f Fault) error {
@@ -46,13 +48,25 @@ func (b *binance) supports(f Fault) error {
 	return nil
 }
 
-// open takes /ws, /ws/<stream>, /stream and /stream?streams=<a>/<b>.
+// open takes /ws, /ws/<stream>, /stream and /stream?streams=<a>/<b>, below the
+// class of the streams where the market has classes.
 func (b *binance) open(s *session, r *http.Request) bool {
-	names, raw := strings.CutPrefix(r.URL.Path, "/ws")
+	path := r.URL.Path
+	if len(b.market.classes) > 0 {
+		class, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		s.class = "public" // the old paths serve no others
+		if b.market.classes[class] != nil {
+			s.class, path = class, "/"+rest
+		}
+		if path == "/" {
+			path = "/ws"
+		}
+	}
+	names, raw := strings.CutPrefix(path, "/ws")
 	switch {
 	case raw && (names == "" || names[0] == '/'):
 		names = strings.Trim(names, "/")
-	case strings.TrimSuffix(r.URL.Path, "/") == "/stream":
+	case strings.TrimSuffix(path, "/") == "/stream":
 		s.wrapped = true
 		names = r.URL.Query().Get("streams")
 	default:
@@ -191,11 +205,14 @@ func (b *binance) subscribe(s *session, name string) {
 		b.table[name] = st
 		b.order = append(b.order, st)
 	}
-	if slices.Contains(st.members, s) {
+	if slices.Contains(st.members, s) || !b.served(s, st) {
 		return
 	}
 	if len(st.members) == 0 {
-		st.last, st.dirty = st.in.seq, st.channel == "ticker"
+		st.dirty = st.channel == "ticker" || st.channel == "markPrice"
+		if st.in != nil {
+			st.last = st.in.seq
+		}
 		clear(st.touched[0])
 		clear(st.touched[1])
 	}
@@ -206,6 +223,9 @@ func (b *binance) subscribe(s *session, name string) {
 // newStream makes the stream of a name such as btcusdt@depth@100ms, nil if
 // there is none.
 func (b *binance) newStream(name string) *stream {
+	if b.market.futures && name == "!contractInfo" {
+		return &stream{name: name, channel: name}
+	}
 	symbol, channel, ok := strings.Cut(name, "@")
 	in := b.byName[strings.ToUpper(symbol)]
 	if !ok || in == nil || symbol != strings.ToLower(symbol) {
@@ -214,10 +234,16 @@ func (b *binance) newStream(name string) *stream {
 	st := &stream{name: name, channel: channel, in: in}
 	channel, speed, fast := strings.Cut(channel, "@")
 	switch channel {
-	case "trade", "bookTicker":
-		if fast {
+	case "trade", "bookTicker", "aggTrade", "forceOrder":
+		futures := channel == "aggTrade" || channel == "forceOrder"
+		if fast || channel != "bookTicker" && futures != b.market.futures {
 			return nil
 		}
+	case "markPrice":
+		if !b.market.futures || speed != "1s" {
+			return nil
+		}
+		st.channel, st.every, st.dirty = channel, int64(b.srv.o.TickerEvery), true
 	case "ticker":
 		st.every = int64(b.srv.o.TickerEvery)
 	case "depth", "depth5", "depth10", "depth20":

@@ -6,15 +6,16 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // price and size append a number as Binance prints it.
 func (b *binance) price(dst []byte, in *instrument, v int64) []byte {
-	return appendPadded(dst, v, in.priceDecimals, binanceDecimals)
+	return appendPadded(dst, v, in.priceDecimals, b.market.decimals)
 }
 
 func (b *binance) size(dst []byte, in *instrument, v int64) []byte {
-	return appendPadded(dst, v, in.sizeDecimals, binanceDecimals)
+	return appendPadded(dst, v, in.sizeDecimals, b.market.decimals)
 }
 
 // field appends ,"name":"number" with the number made by one of the above.
@@ -43,11 +44,19 @@ func (b *binance) event(ev *Event) {
 			for _, t := range ev.Trades {
 				b.deliver(st, kindOther, b.trade(ev, t))
 			}
+		case "aggTrade":
+			for _, t := range ev.Trades {
+				b.deliver(st, kindOther, b.aggTrade(ev, t))
+			}
+		case "forceOrder":
+			if n := len(ev.Trades); n > 4 { // a sweep may well be one
+				b.deliver(st, kindOther, b.forceOrder(ev, ev.Trades[n-1]))
+			}
 		case "bookTicker":
 			if top {
-				b.deliver(st, kindOther, b.bookTicker(in))
+				b.deliver(st, kindOther, b.bookTicker(in, ev.Time))
 			}
-		case "ticker":
+		case "ticker", "markPrice":
 			st.dirty = st.dirty || len(ev.Trades) > 0
 		case "depth":
 			st.dirty = true
@@ -71,7 +80,7 @@ func sideIndex(bid bool) int {
 func (b *binance) trade(ev *Event, t Trade) []byte {
 	at := millis(t.Time)
 	d := integer([]byte(`{"e":"trade"`), "E", at)
-	d = append(append(append(d, `,"s":"`...), ev.in.native()...), '"')
+	d = b.named(d, ev.in)
 	d = integer(d, "t", t.ID)
 	d = field(d, "p", b.price, ev.in, t.Price)
 	d = field(d, "q", b.size, ev.in, t.Size)
@@ -80,21 +89,31 @@ func (b *binance) trade(ev *Event, t Trade) []byte {
 	return append(d, `,"M":true}`...)
 }
 
-func (b *binance) bookTicker(in *instrument) []byte {
+func (b *binance) bookTicker(in *instrument, now int64) []byte {
 	bid, ask := in.bids.levels[0], in.asks.levels[0]
 	d := strconv.AppendInt([]byte(`{"u":`), in.seq, 10)
-	d = append(append(append(d, `,"s":"`...), in.native()...), '"')
+	if b.market.futures {
+		d = append(d, `,"e":"bookTicker"`...)
+	}
+	d = b.named(d, in)
 	d = field(d, "b", b.price, in, bid.Price)
 	d = field(d, "B", b.size, in, bid.Size)
 	d = field(d, "a", b.price, in, ask.Price)
 	d = field(d, "A", b.size, in, ask.Size)
+	if b.market.futures {
+		d = integer(integer(d, "T", millis(now)), "E", millis(now))
+	}
 	return append(d, '}')
 }
 
 func (b *binance) due(now int64, force bool) {
 	for _, st := range b.order {
 		switch st.channel {
-		case "trade", "bookTicker":
+		case "trade", "aggTrade", "bookTicker", "forceOrder", "!contractInfo":
+		case "markPrice":
+			if st.ready(now, false) {
+				b.deliver(st, kindOther, b.mark(st.in, now))
+			}
 		case "ticker":
 			if st.ready(now, false) {
 				b.deliver(st, kindOther, b.ticker(st.in, now))
@@ -116,9 +135,12 @@ func (b *binance) due(now int64, force bool) {
 // its present size.
 func (b *binance) depth(st *stream, now int64) []byte {
 	d := integer([]byte(`{"e":"depthUpdate"`), "E", millis(now))
-	d = append(append(append(d, `,"s":"`...), st.in.native()...), '"')
+	d = b.named(d, st.in)
 	d = integer(d, "U", st.last+1)
 	d = integer(d, "u", st.in.seq)
+	if b.market.futures {
+		d = integer(integer(d, "T", millis(now)), "pu", st.last)
+	}
 	for i, side := range []*ladder{&st.in.bids, &st.in.asks} {
 		changed := make([]Level, 0, len(st.touched[i]))
 		for price := range st.touched[i] {
@@ -151,7 +173,7 @@ func (b *binance) ticker(in *instrument, now int64) []byte {
 	bid, ask := in.bids.levels[0], in.asks.levels[0]
 	at := millis(now)
 	d := integer([]byte(`{"e":"24hrTicker"`), "E", at)
-	d = append(append(append(d, `,"s":"`...), in.native()...), '"')
+	d = b.named(d, in)
 	d = field(d, "p", b.price, in, s.last-s.open)
 	d = append(appendFixed(append(d, `,"P":"`...), mulDiv(abs(s.last-s.open), 100_000, s.open)*sign(s.last-s.open), 3), '"')
 	d = field(d, "w", b.price, in, mulDiv(s.turnover, pow10(in.sizeDecimals), s.volume))
@@ -199,18 +221,23 @@ func (b *binance) snapshot(book Book, in *instrument, limit int) []byte {
 	return append(d, '}')
 }
 
-// answer serves /api/v3/depth, exchangeInfo, time and ping.
+// answer serves depth, exchangeInfo, time and ping below /api/v3 or what the
+// market has for it.
 func (b *binance) answer(r *http.Request, stale bool) (int, []byte) {
 	q := r.URL.Query()
-	switch r.URL.Path {
-	case "/api/v3/ping":
+	path, known := strings.CutPrefix(r.URL.Path, b.market.rest)
+	if !known {
+		path = ""
+	}
+	switch path {
+	case "/ping":
 		return http.StatusOK, []byte("{}")
-	case "/api/v3/time":
+	case "/time":
 		now := b.srv.m.cfg.Clock.Now().UnixMilli()
 		return http.StatusOK, []byte(`{"serverTime":` + strconv.FormatInt(now, 10) + "}")
-	case "/api/v3/exchangeInfo":
+	case "/exchangeInfo":
 		return b.exchangeInfo(q.Get("symbol"), q.Get("symbols"))
-	case "/api/v3/depth":
+	case "/depth":
 		in := b.byName[q.Get("symbol")]
 		if in == nil {
 			return http.StatusBadRequest, []byte(`{"code":-1121,"msg":"Invalid symbol."}`)
@@ -254,7 +281,7 @@ func (b *binance) exchangeInfo(symbol, symbols string) (int, []byte) {
 		`{"rateLimitType":"RAW_REQUESTS","interval":"MINUTE","intervalNum":5,"limit":61000}],"exchangeFilters":[],"symbols":[`...)
 	first := true
 	for _, in := range b.srv.listed() {
-		if only != nil && !slices.Contains(only, in.native()) {
+		if only != nil && !slices.Contains(only, b.name(in)) {
 			continue
 		}
 		if !first {
@@ -267,7 +294,7 @@ func (b *binance) exchangeInfo(symbol, symbols string) (int, []byte) {
 }
 
 func (b *binance) symbolInfo(d []byte, in *instrument) []byte {
-	d = append(d, `{"symbol":"`+in.native()+`","status":"TRADING","baseAsset":"`+in.base+
+	d = append(d, `{"symbol":"`+b.name(in)+`","`+b.market.status+`":"TRADING","contractSize":`+strconv.Itoa(max(b.market.contract, 1))+`,"baseAsset":"`+in.base+
 		`","baseAssetPrecision":8,"quoteAsset":"`+in.quote+
 		`","quotePrecision":8,"quoteAssetPrecision":8,"baseCommissionPrecision":8,"quoteCommissionPrecision":8,`+
 		`"orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS_LIMIT","TAKE_PROFIT_LIMIT"],"icebergAllowed":true,`+

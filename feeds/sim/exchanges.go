@@ -17,17 +17,26 @@ type exchange struct {
 
 // exchanges are all of them, in the order of the venues' numbers.
 var exchanges = []exchange{
-	{"binance", func(s *Server) dialect { return newBinance(s) }, isSpot, usdtPairs},
+	{"binance", func(s *Server) dialect { return newBinance(s, binanceSpot) }, isSpot, usdtPairs},
+	{"binance-usdm", func(s *Server) dialect { return newBinance(s, binanceUSDM()) }, isDerivative, usdtPerps},
+	{"binance-coinm", func(s *Server) dialect { return newBinance(s, binanceCOINM) }, isDerivative, usdPerps},
 	{"bitget", func(s *Server) dialect { return newBitget(s) }, isSpot, usdtPairs},
 	{"okx", func(s *Server) dialect { return newOKX(s) }, isSpot, usdtPairs},
 	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
 	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}},
 }
 
-var usdtPairs = []string{"BTC-USDT", "ETH-USDT", "SOL-USDT"}
+var (
+	usdtPairs = []string{"BTC-USDT", "ETH-USDT", "SOL-USDT"}
+	usdtPerps = []string{"BTC-USDT-PERP", "ETH-USDT-PERP", "SOL-USDT-PERP"}
+	usdPerps  = []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}
+)
 
 // isSpot holds for BASE-QUOTE.
 func isSpot(symbol string) bool { return strings.Count(symbol, "-") == 1 }
+
+// isDerivative holds for BASE-QUOTE with a suffix.
+func isDerivative(symbol string) bool { return strings.Count(symbol, "-") > 1 }
 
 func exchangeOf(venue string) *exchange {
 	if i := slices.IndexFunc(exchanges, func(x exchange) bool { return x.venue == venue }); i >= 0 {

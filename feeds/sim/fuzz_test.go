@@ -60,7 +60,7 @@ func FuzzREST(f *testing.F) {
 		f.Fatal(err)
 	}
 	s := &Server{lists: isSpot, m: m, mu: &m.mu, o: Options{}.withDefaults()}
-	all := []dialect{newBinance(s), newBitget(s), newOKX(s)}
+	all := []dialect{newBinance(s, binanceSpot), newBitget(s), newOKX(s)}
 	f.Fuzz(func(t *testing.T, target string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		u, err := r.URL.Parse(target)

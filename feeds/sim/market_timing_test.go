@@ -25,7 +25,7 @@ func BenchmarkStepServed(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := &Server{lists: isSpot, m: m, mu: &m.mu, o: Options{}.withDefaults(), plan: &faultPlan{}}
-	d := newBinance(s)
+	d := newBinance(s, binanceSpot)
 	s.dialect = d
 	var all []*session
 	for range 10 {

@@ -85,7 +85,7 @@ func (s *Server) watch() {
 	silence, lastPing := s.dialect.silence(), time.Now()
 	for (RealClock{}).Sleep(s.ctx.Done(), min(s.o.PingEvery, time.Second)/4+time.Millisecond) {
 		now := time.Now()
-		ping := s.venue == "binance" && now.Sub(lastPing) >= s.o.PingEvery
+		ping := strings.HasPrefix(s.venue, "binance") && now.Sub(lastPing) >= s.o.PingEvery
 		if ping {
 			lastPing = now
 		}

@@ -91,6 +91,7 @@ type session struct {
 	// The rest is guarded by the server's lock.
 	wrapped bool     // Binance: frames carry their stream's name
 	wanted  []string // streams named in the address
+	class   string   // of streams served, where the venue has classes
 	started bool     // a replay has begun
 	streams []*stream
 	armed   [numFaults]int // how many of the next frames meet the fault
