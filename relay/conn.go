@@ -24,38 +24,39 @@ const (
 // holds the pointer as a name, and reads shard and format, which never change.
 // Idle, it holds no buffer.
 type conn struct {
-	stream nettune.Stream
-	client netip.Addr
-	shard  *shard
-	format format
-	grant  *auth.Grant // never nil once it is a shard's
-	state  connState
-	index  int // in shard.conns
-
-	in  []byte // the beginning of a frame that is incomplete
-	asm assembler
-
-	queue   []queued
-	head    int // first of queue that is not sent
-	headOff int // bytes of it that are
-	bytes   int // unsent, of the whole queue
-	blocked bool
+	// What a delivery looks at comes first: one cache line of 64 bytes if all is well.
+	stream  nettune.Stream
+	shard   *shard
+	format  format
+	state   connState
+	blocked bool // the socket took no more: its Writable event is awaited
 	dirty   bool // is in shard.dirty
 	pong    bool // a pong waits in the queue
 	heard   bool // the peer's close frame came
 	deaf    bool // input cannot be understood any more and is thrown away
+	known   bool // the hub was asked something and may hold the connection
+	queue   []queued
+	bytes   int // unsent, of the whole queue
 
-	known bool // the hub was asked something and may hold the connection
-	subs  map[uint32]*sub
-	shed  []*sub // subscriptions that messages were taken from
+	head    int // first of queue that is not sent
+	headOff int // bytes of it that are
+	subs    few[uint32, *sub]
+	shed    []*sub // subscriptions that messages were taken from
+
+	client netip.Addr
+	grant  *auth.Grant // never nil once it is a shard's
+	index  int         // in shard.conns
+
+	in  []byte // the beginning of a frame that is incomplete
+	asm assembler
 
 	lastSeen  int64 // mono ns of the last bytes
 	pingSent  int64 // mono ns, 0 if none is out
 	slowSince int64 // mono ns of the first overflow since the queue was empty, else 0
 	deadline  int64 // mono ns, of the closing handshake
+	refilled  int64 // mono ns
 	inflight  int32 // requests that the hub has not answered
 	tokens    float32
-	refilled  int64 // mono ns
 	refused   int32
 }
 

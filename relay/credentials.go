@@ -146,9 +146,9 @@ func sift(topics []*topic, g *auth.Grant) []*topic {
 func (h *hub) authorized(r *request) {
 	k := h.clientOf(r)
 	var ended []*topic
-	for t, st := range k.streams {
+	for t, st := range k.streams.all() {
 		if !r.grant.Topic(t.name) {
-			delete(k.streams, t)
+			k.streams.delete(t)
 			h.leave(r.conn, st)
 			ended = append(ended, t)
 		}

@@ -67,9 +67,7 @@ func deliverOne(h *hub, s *shard, rec *md.Record, spare []delivery) []delivery {
 	h.consume(ev)
 	h.flush(context.Background())
 	spare = s.inbox.take(spare)
-	for i := range spare {
-		s.deliver(&spare[i])
-	}
+	s.deliverAll(spare)
 	s.flushDirty()
 	return spare
 }

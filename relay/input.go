@@ -245,7 +245,7 @@ func (h *hub) retireAll() {
 			h.topicDown(t)
 		}
 		for c, k := range h.clients {
-			st := k.streams[t]
+			st := k.streams.get(t)
 			if st == nil {
 				continue
 			}
@@ -253,7 +253,7 @@ func (h *hub) retireAll() {
 				h.hold(c, k, patternKey{p, st.opt})
 			}
 			k.keepPoint(t.name, resumePoint{epoch: t.epoch, seq: t.seq})
-			delete(k.streams, t)
+			k.streams.delete(t)
 			h.leave(c, st)
 		}
 		t.history.free()

@@ -39,22 +39,20 @@ func matchAny(patterns []md.Pattern, name string) bool {
 }
 
 func (h *hub) hold(c *conn, k *client, key patternKey) {
-	k.patterns[key] = struct{}{}
-	holders := h.patterns[key]
-	if holders == nil {
-		holders = &patternHolders{conns: map[*conn]struct{}{}}
-		h.patterns[key] = holders
+	p := h.patterns[key]
+	if p == nil {
+		p = &patternHolders{key: key, conns: map[*conn]struct{}{}}
+		h.patterns[key] = p
 	}
-	holders.conns[c] = struct{}{}
+	p.conns[c] = struct{}{}
+	k.patterns.set(p, struct{}{})
 }
 
-func (h *hub) release(c *conn, k *client, key patternKey) {
-	delete(k.patterns, key)
-	if holders := h.patterns[key]; holders != nil {
-		delete(holders.conns, c)
-		if len(holders.conns) == 0 {
-			delete(h.patterns, key)
-		}
+func (h *hub) release(c *conn, k *client, p *patternHolders) {
+	k.patterns.delete(p)
+	delete(p.conns, c)
+	if len(p.conns) == 0 {
+		delete(h.patterns, p.key)
 	}
 }
 
@@ -84,7 +82,7 @@ func (h *hub) announce(t *topic) {
 	for _, c := range told {
 		h.send(c, delivery{op: deliverAnswer, frame: f})
 		k := h.clients[c]
-		h.preamble(c, []*stream{k.streams[t]})
+		h.preamble(c, []*stream{k.streams.get(t)})
 		h.resumeLater(c, k, t)
 	}
 }
@@ -93,7 +91,7 @@ func (h *hub) announce(t *topic) {
 func (h *hub) holders(t *topic) []*conn {
 	var out []*conn
 	for c, k := range h.clients {
-		if k.streams[t] != nil {
+		if k.streams.get(t) != nil {
 			out = append(out, c)
 		}
 	}
@@ -103,15 +101,15 @@ func (h *hub) holders(t *topic) []*conn {
 // joinLater subscribes c to a topic that one of its patterns selects.
 func (h *hub) joinLater(c *conn, t *topic, opt options) bool {
 	k := h.clients[c]
-	if k.streams[t] != nil || !k.grant.Topic(t.name) {
+	if k.streams.get(t) != nil || !k.grant.Topic(t.name) {
 		return false
 	}
 	st := h.streamOf(t, opt)
-	if st == nil || len(k.streams) >= h.limits.MaxTopics {
+	if st == nil || k.streams.len() >= h.limits.MaxTopics {
 		h.refuse(c, "", codeLimit, t.name+" appeared and would exceed a limit: not subscribed")
 		return false
 	}
-	k.streams[t] = st
+	k.streams.set(t, st)
 	st.add(1, c.format, c.shard.index)
 	h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo})
 	return true

@@ -251,7 +251,7 @@ func (h *hub) resumeLater(c *conn, k *client, t *topic) {
 		return
 	}
 	delete(k.points, t.name)
-	st := k.streams[t]
+	st := k.streams.get(t)
 	switch {
 	case p.epoch != t.epoch || p.seq > t.seq:
 		h.stats.resumed[resumeUnknown].Add(1)

@@ -38,7 +38,8 @@ type shard struct {
 	buf      []byte // of reads
 	gather   []byte // of writes
 	gathered []*frame
-	queues   [][]queued // spare
+	runs     [numFormats]run // of deliverRun
+	queues   [][]queued      // spare
 	parser   fastjson.Parser
 	ping     *frame
 	draining int64 // mono ns until which goodbyes may take, 0 if not draining
@@ -82,9 +83,7 @@ func (s *shard) run(ctx context.Context) error {
 		}
 		clear(events)
 		spare = s.inbox.take(spare)
-		for i := range spare {
-			s.deliver(&spare[i])
-		}
+		s.deliverAll(spare)
 		s.flushDirty()
 		if s.now >= s.sweepAt {
 			s.sweepAt = s.now + int64(sweepEvery)
@@ -194,11 +193,11 @@ func (s *shard) deliver(d *delivery) {
 			sb.rebase, sb.from = true, d.from
 		}
 	case deliverDrop:
-		if sb := c.subs[d.stream]; sb != nil {
+		if sb := c.subs.get(d.stream); sb != nil {
 			s.leave(sb)
 		}
 	case deliverRefresh:
-		if sb := c.subs[d.stream]; sb != nil {
+		if sb := c.subs.get(d.stream); sb != nil {
 			c.refresh(sb, d.frame)
 		}
 	}
@@ -226,12 +225,9 @@ func (s *shard) join(c *conn, info *streamInfo) *sub {
 	for int(info.id) >= len(s.streams) {
 		s.streams = append(s.streams, nil)
 	}
-	if c.subs == nil {
-		c.subs = map[uint32]*sub{}
-	}
 	sb := &sub{c: c, info: info, pos: len(s.streams[info.id])}
 	s.streams[info.id] = append(s.streams[info.id], sb)
-	c.subs[info.id] = sb
+	c.subs.set(info.id, sb)
 	return sb
 }
 
@@ -245,15 +241,15 @@ func (s *shard) leave(sb *sub) {
 	list[sb.pos].pos = sb.pos
 	list[last] = nil
 	s.streams[id] = list[:last]
-	delete(sb.c.subs, id)
+	sb.c.subs.delete(id)
 	sb.stale, sb.missedTo = false, 0
 }
 
 func (s *shard) leaveAll(c *conn) {
-	for _, sb := range c.subs {
+	for _, sb := range c.subs.all() {
 		s.leave(sb)
 	}
-	c.subs, c.shed = nil, nil
+	c.subs, c.shed = few[uint32, *sub]{}, nil
 	if c.known {
 		c.known = false
 		s.ask(request{op: requestGone, conn: c})

@@ -45,8 +45,8 @@ type request struct {
 
 // client is what the hub knows of a connection that subscribed.
 type client struct {
-	streams  map[*topic]*stream
-	patterns map[patternKey]struct{}
+	streams  few[*topic, *stream]
+	patterns few[*patternHolders, struct{}]
 	points   map[string]resumePoint // of topics that do not exist yet
 	grant    *auth.Grant
 }
@@ -59,6 +59,7 @@ type patternKey struct {
 
 // patternHolders are the connections that hold a pattern.
 type patternHolders struct {
+	key   patternKey
 	conns map[*conn]struct{}
 }
 
@@ -110,7 +111,7 @@ func (h *hub) refuse(c *conn, id, code, message string) {
 func (h *hub) clientOf(r *request) *client {
 	k := h.clients[r.conn]
 	if k == nil {
-		k = &client{streams: map[*topic]*stream{}, patterns: map[patternKey]struct{}{}}
+		k = &client{}
 		h.clients[r.conn] = k
 	}
 	k.grant = r.grant
@@ -146,13 +147,13 @@ func (h *hub) subscribe(r *request) {
 
 // room refuses what would exceed the connection's topics or patterns.
 func (h *hub) room(r *request, k *client, topics []*topic) bool {
-	n := len(k.streams)
+	n := k.streams.len()
 	for _, t := range topics {
-		if k.streams[t] == nil {
+		if k.streams.get(t) == nil {
 			n++
 		}
 	}
-	if n > h.limits.MaxTopics || len(k.patterns)+len(r.patterns) > h.limits.MaxTopics {
+	if n > h.limits.MaxTopics || k.patterns.len()+len(r.patterns) > h.limits.MaxTopics {
 		h.refuse(r.conn, r.id, codeLimit, "more than "+strconv.Itoa(h.limits.MaxTopics)+" topics or patterns")
 		return false
 	}
@@ -181,10 +182,10 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 	h.answer(c, append(out, "}}"...))
 	h.preamble(c, joined)
 	for _, st := range joined {
-		if old := k.streams[st.t]; old != nil {
+		if old := k.streams.get(st.t); old != nil {
 			h.leave(c, old)
 		}
-		k.streams[st.t] = st
+		k.streams.set(st.t, st)
 		st.add(1, c.format, c.shard.index)
 		delete(k.points, st.topic)
 		d := delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo}
@@ -245,9 +246,9 @@ func (h *hub) unsubscribe(r *request) {
 	out = append(out, `,"topics":[`...)
 	n := 0
 	if k != nil {
-		for key := range k.patterns {
-			if covers(r.patterns, key.pattern) {
-				h.release(r.conn, k, key)
+		for p := range k.patterns.all() {
+			if covers(r.patterns, p.key.pattern) {
+				h.release(r.conn, k, p)
 			}
 		}
 		for name := range k.points {
@@ -256,11 +257,11 @@ func (h *hub) unsubscribe(r *request) {
 			}
 		}
 		for _, t := range h.match(r.patterns) {
-			st := k.streams[t]
+			st := k.streams.get(t)
 			if st == nil {
 				continue
 			}
-			delete(k.streams, t)
+			k.streams.delete(t)
 			h.leave(r.conn, st)
 			if n++; n > 1 {
 				out = append(out, ',')
@@ -299,7 +300,7 @@ func (h *hub) refresh(r *request) {
 		return
 	}
 	st := h.streams[r.stream]
-	if k.streams[st.t] != st {
+	if k.streams.get(st.t) != st {
 		return
 	}
 	f := h.current(st, r.conn.format)
@@ -312,11 +313,11 @@ func (h *hub) gone(c *conn) {
 	if k == nil {
 		return
 	}
-	for _, st := range k.streams {
+	for _, st := range k.streams.all() {
 		st.add(-1, c.format, c.shard.index)
 	}
-	for key := range k.patterns {
-		h.release(c, k, key)
+	for p := range k.patterns.all() {
+		h.release(c, k, p)
 	}
 	delete(h.clients, c)
 }
