@@ -118,6 +118,9 @@ func (g *Gateway) feeds() []FeedStatus {
 		if list[i].Lines == nil {
 			list[i].Lines = []LineStatus{}
 		}
+		if list[i].Stages == nil {
+			list[i].Stages = []StageStatus{}
+		}
 	}
 	return list
 }

@@ -23,6 +23,8 @@ type FeedStatus struct {
 	// over the feed's recent window; 0 if unknown, negative if clocks differ.
 	LatencyP50Ns int64 `json:"latency_p50_ns"`
 	LatencyP99Ns int64 `json:"latency_p99_ns"`
+	// Stages are histograms of what an event takes, since the feed's start.
+	Stages []StageStatus `json:"stages"`
 	// LastRecvNs is when the last frame came, CLOCK_REALTIME ns, 0 if none did.
 	LastRecvNs int64 `json:"last_recv_ns,string"`
 }
@@ -45,4 +47,18 @@ type LineStatus struct {
 	Options string `json:"options,omitempty"`
 	// Error is why the line is not live, or why it last was lost.
 	Error string `json:"error,omitempty"`
+}
+
+// StageStatus is the latency histogram of one stage of an event's way, all channels
+// of a feed together. Readers take the difference of two answers.
+type StageStatus struct {
+	// Name is "receive", the venue's time of the event to its reception, or
+	// "publish", reception to publication in the rings.
+	Name string `json:"name"`
+	// BoundsNs are the upper bounds of the buckets, rising; Counts has one more: what
+	// is above all. Each count is without those of the lower buckets.
+	BoundsNs []int64  `json:"bounds_ns"`
+	Counts   []uint64 `json:"counts"`
+	// Negative counts events that came before the venue's time of them.
+	Negative uint64 `json:"negative"`
 }

@@ -23,6 +23,10 @@ func feedStatus(h feeds.Health, st *feeds.Stats) relay.FeedStatus {
 		LatencyP50Ns: h.Latency.P50, LatencyP99Ns: h.Latency.P99,
 		Frames: st.Frames.Load(), Records: st.Records.Load(), Gaps: st.GapsTotal(),
 		Rejected: st.RejectedTotal(), Resyncs: st.Resyncs.Load(),
+		Stages: []relay.StageStatus{
+			stage("receive", st, func(l *feeds.ChannelLatency) *feeds.Histogram { return &l.Receive }),
+			stage("publish", st, func(l *feeds.ChannelLatency) *feeds.Histogram { return &l.Publish }),
+		},
 	}
 	for _, t := range st.Topics() {
 		if t.State != feeds.TopicLive && strings.Contains(t.Topic, "."+md.ChannelBook.String()+".") {
@@ -41,6 +45,24 @@ func feedStatus(h feeds.Health, st *feeds.Stats) relay.FeedStatus {
 		s.Lines = append(s.Lines, ls)
 	}
 	return s
+}
+
+// stage sums a histogram over the channels.
+func stage(name string, st *feeds.Stats, of func(*feeds.ChannelLatency) *feeds.Histogram) relay.StageStatus {
+	out := relay.StageStatus{Name: name, BoundsNs: feeds.HistogramBounds[:], Counts: make([]uint64, len(feeds.HistogramBounds)+1)}
+	for c := range st.Latency {
+		h, within := of(&st.Latency[c]), uint64(0)
+		for i := range h.Buckets {
+			n := h.Buckets[i].Load()
+			out.Counts[i] += n
+			within += n
+		}
+		if all := h.Count.Load(); all > within {
+			out.Counts[len(out.Counts)-1] += all - within
+		}
+		out.Negative += h.Negative.Load()
+	}
+	return out
 }
 
 // plainState sums the steps of a connection up.

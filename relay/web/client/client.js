@@ -10,6 +10,7 @@ import { Topic } from "./topic.js";
 const PROTOCOLS = { json: "tickrelay.v1.json", binary: "tickrelay.v1.binary" };
 const OPEN = 1; // WebSocket.readyState
 const STABLE_MS = 10000; // a connection that held so long begins the pauses anew
+const TOKEN_ENDED = 3000; // the relay's code for a token that expired or was revoked
 const CLOSE_PROTOCOL = 4002; // our own code: the relay sent what the protocol does not allow
 
 /**
@@ -119,6 +120,7 @@ export class Client {
   }
 
   open(token) {
+    this.tokenSent = token;
     const protocols = [PROTOCOLS[this.format]];
     if (token) protocols.push(tokenProtocol(token));
     const args = this.socketOptions ? [this.socketOptions] : [];
@@ -134,7 +136,43 @@ export class Client {
     this.watch = setInterval(() => this.look(), Math.max(10, this.silenceMs / 3));
     this.stable = setTimeout(() => this.backoff.reset(), STABLE_MS);
     this.become("live", "");
+    if (this.tokenSent) this.authenticate(this.tokenSent).catch(() => {}); // tells when it ends
     for (const sub of this.subscriptions) this.ask(sub);
+  }
+
+  /**
+   * authenticate gives the relay another token before the one in force expires: a promise
+   * of what it allows, {topics, expires}. Where the token is a function this happens by itself.
+   */
+  authenticate(token) {
+    return new Promise((resolve, reject) => {
+      if (!this.opened) return reject(new Error("not connected"));
+      this.requests.add({ op: "auth", token }, {
+        onAnswer: (m) => {
+          this.tokenSent = token;
+          if (typeof this.token === "string") this.token = token;
+          this.grant = { topics: m.topics, expires: m.expires };
+          this.renewLater(m.expires);
+          resolve(this.grant);
+        },
+        onError: (m) => reject(Object.assign(new Error(m.code + ": " + m.message), { code: m.code })),
+      });
+    });
+  }
+
+  /** renewLater fetches the next token when nine tenths of this one's life are over. */
+  renewLater(expires) {
+    clearTimeout(this.renewal);
+    if (typeof this.token !== "function" || !expires) return;
+    const left = Number(BigInt(expires) / 1000000n) - Date.now();
+    this.renewal = setTimeout(async () => {
+      try {
+        const token = await this.token();
+        if (this.opened) await this.authenticate(token);
+      } catch (error) {
+        this.emit("error", error); // it ends with 3000, and the next attempt asks again
+      }
+    }, Math.min(2 ** 31 - 1, Math.max(1000, left * 0.9)));
   }
 
   /** look finds a connection that is dead without saying so. */
@@ -158,7 +196,8 @@ export class Client {
     const opened = this.opened;
     this.detach();
     const why = reason || failure || (code === 1006 ? "no connection" : "closed with " + code);
-    if (staysAway(code) || (!opened && /\b40[13]\b/.test(failure))) this.become("closed", why);
+    const spent = code === TOKEN_ENDED && typeof this.token !== "function";
+    if (staysAway(code) || spent || (!opened && /\b40[13]\b/.test(failure))) this.become("closed", why);
     else this.retry(why);
   }
 
@@ -167,6 +206,7 @@ export class Client {
     clearInterval(this.watch);
     clearTimeout(this.stable);
     clearTimeout(this.timer);
+    clearTimeout(this.renewal);
     this.socket = null;
     this.opened = false;
     this.failure = "";
@@ -263,9 +303,21 @@ export class Client {
       case "error":
         if (!this.requests.answer(m)) this.emit("error", new Error(m.code + ": " + m.message));
         break;
-      case "subscribed": case "unsubscribed": case "list": case "pong":
+      case "unsubscribed":
+        if (!this.requests.answer(m)) for (const name of m.topics) this.ended(name);
+        break;
+      case "subscribed": case "list": case "pong": case "auth":
         this.requests.answer(m);
     }
+  }
+
+  /** ended takes a topic that the relay ended: the token does not cover it any more. */
+  ended(name) {
+    const topic = this.topics.get(name);
+    if (!topic) return;
+    this.topics.delete(name);
+    topic.subscription.topics.delete(name);
+    this.changing(topic, () => topic.become("waiting", "forbidden"));
   }
 
   /** appeared takes a topic that is new, or that begins a new epoch. */

@@ -3,6 +3,7 @@
 
 import { Flag, Kind, Side, channelNames, channelOf, readRecords, venueNames } from "./record.js";
 import { messageLength, toMessage } from "./message.js";
+import { holdsState } from "./topic.js";
 
 /** ProtocolError is a message that the protocol does not allow. */
 export class ProtocolError extends Error {
@@ -115,7 +116,12 @@ export class BinaryReader {
  */
 function previous(records, known) {
   const first = records[0];
-  if (first.kind === Kind.GAP) return first.id > 0n ? Number(first.id) - 1 : 0;
+  if (first.kind === Kind.GAP) {
+    // Of a channel that holds a state a merged stream leaves numbers out, and a gap ends
+    // what is held in any case.
+    const before = first.id > 0n ? Number(first.id) - 1 : 0;
+    return holdsState(channelNames[first.side]) ? Math.min(known, before) : before;
+  }
   if (first.flags & (Flag.SNAPSHOT | Flag.CONFLATED)) {
     checkSnapshot(records);
     return Math.min(known, records[records.length - 1].seq);

@@ -124,6 +124,8 @@ export class Client {
   on(event: "error", handler: (error: Error) => void): () => void;
   subscribe(patterns: string | string[], options?: SubscriptionOptions): Subscription;
   book(topic: string): Book | undefined;
+  /** another token before the one in force expires; a token function is asked by itself */
+  authenticate(token: string): Promise<{ topics: string[]; expires: string | null }>;
   list(): Promise<Record<string, Position>>;
   close(code?: number, reason?: string): void;
 }

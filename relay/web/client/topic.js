@@ -2,8 +2,10 @@
 
 import { Book } from "./book.js";
 
-/** stateChannels are those whose newest value replaces the ones before it. */
 const stateChannels = new Set(["book", "bbo", "ticker", "funding", "open_interest", "status"]);
+
+/** holdsState reports whether a channel's newest value replaces the ones before it. */
+export function holdsState(channel) { return stateChannels.has(channel); }
 
 /**
  * Topic is one topic that a client holds. state is
@@ -18,7 +20,7 @@ export class Topic {
   constructor(name) {
     this.name = name;
     [this.venue, this.channel, this.symbol] = name.split(".");
-    this.holdsState = stateChannels.has(this.channel);
+    this.holdsState = holdsState(this.channel);
     this.state = "waiting";
     this.reason = "";
     this.epoch = "";

@@ -1,132 +1,113 @@
-// Latency of the last seconds: venue → relay (ts_recv − ts_event) and relay → browser
-// (now − ts_recv). Both compare two hosts' clocks unless they are one host.
+// Latency by stage, as histograms of the last ten seconds: venue → relay and within the
+// relay from its own counters, relay → browser from what arrives here. The first and the
+// last compare the clocks of two hosts.
 
-const SPAN = 30000, STEP = 250, BUCKETS = SPAN / STEP;
+import { Surface } from "./canvas.js";
+import { duration, put } from "./text.js";
 
-class Series {
-  constructor() { this.buckets = new Map(); }
+const WINDOW_MS = 10000, BUCKETS = 26, FIRST_NS = 1000; // bucket i holds up to 2^i µs
+const STAGES = [["receive", "venue → relay", "stage1"], ["publish", "socket → ring", "stage2"], ["browser", "relay → browser", "stage3"]];
 
-  add(slot, ms) {
-    let list = this.buckets.get(slot);
-    if (!list) {
-      this.buckets.set(slot, (list = []));
-      for (const old of this.buckets.keys()) if (old <= slot - BUCKETS) this.buckets.delete(old);
-    }
-    if (list.length < 200) list.push(ms);
+class Stage {
+  constructor(parent, label, colour) {
+    this.label = label;
+    this.colour = colour;
+    this.root = document.createElement("div");
+    this.root.className = "stage";
+    const line = document.createElement("p");
+    const name = document.createElement("span");
+    name.textContent = label;
+    this.figures = document.createElement("b");
+    line.append(name, this.figures);
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("role", "img");
+    this.root.append(line, canvas);
+    parent.append(this.root);
+    this.surface = new Surface(canvas);
+    this.history = []; // {at, counts}: totals as they were
   }
 
-  /** points are the medians by bucket, null where nothing came. */
-  points(slot) {
-    const out = [];
-    for (let i = slot - BUCKETS + 1; i <= slot; i++) {
-      const list = this.buckets.get(i);
-      out.push(list ? quantile(list, 0.5) : null);
-    }
-    return out;
+  /** totals takes counts since some start; the window is the difference to an older one. */
+  totals(at, counts) {
+    const last = this.history[this.history.length - 1];
+    if (last && counts.some((n, i) => n < last.counts[i])) this.history = []; // the relay began anew
+    this.history.push({ at, counts });
+    while (this.history.length > 2 && this.history[1].at <= at - WINDOW_MS) this.history.shift();
   }
 
-  quantiles() {
-    const all = [...this.buckets.values()].flat();
-    return all.length ? [quantile(all, 0.5), quantile(all, 0.99)] : null;
+  recent() {
+    if (this.history.length < 2) return new Array(BUCKETS + 1).fill(0);
+    const first = this.history[0].counts, last = this.history[this.history.length - 1].counts;
+    return last.map((n, i) => n - first[i]);
+  }
+
+  draw() {
+    const counts = this.recent();
+    const total = counts.reduce((a, b) => a + b, 0);
+    const { g, c, w, h } = this.surface.begin();
+    const foot = 13, most = Math.max(1, ...counts), wide = w / counts.length;
+    g.font = "10px " + c.mono;
+    counts.forEach((n, i) => {
+      g.fillStyle = c.line;
+      g.fillRect(i * wide + 1, h - foot - 1, wide - 2, 1);
+      const tall = n ? Math.max(2, (h - foot - 2) * (n / most)) : 0;
+      g.fillStyle = c[this.colour];
+      g.fillRect(i * wide + 1, h - foot - tall, wide - 2, tall);
+    });
+    g.fillStyle = c.soft;
+    for (const [i, text] of [[0, "1 µs"], [10, "1 ms"], [20, "1 s"]]) {
+      g.textAlign = i ? "center" : "left";
+      g.fillText(text, i ? (i + 1) * wide : 0, h - 2);
+    }
+    const text = total ? "p50 " + upTo(counts, total, 0.5) + "  p99 " + upTo(counts, total, 0.99) : "–";
+    put(this.figures, text);
+    this.surface.canvas.setAttribute("aria-label", this.label + ", " + (total ? text + " of " + total + " events" : "no events"));
   }
 }
 
-function quantile(list, q) {
-  const sorted = [...list].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
-}
-
-export function duration(ms) {
-  const size = Math.abs(ms);
-  if (size >= 1000) return (ms / 1000).toFixed(2) + " s";
-  if (size >= 10) return ms.toFixed(0) + " ms";
-  if (size >= 0.1) return ms.toFixed(2) + " ms";
-  return (ms * 1000).toFixed(0) + " µs";
+/** upTo is the upper bound of the bucket that a quantile lies in. */
+function upTo(counts, total, q) {
+  let left = Math.ceil(total * q);
+  for (let i = 0; i < counts.length; i++) {
+    left -= counts[i];
+    if (left <= 0) return i < BUCKETS ? "≤\u2009" + duration(FIRST_NS * 2 ** i) : ">\u2009" + duration(FIRST_NS * 2 ** (BUCKETS - 1));
+  }
+  return "–";
 }
 
 export class Latency {
   constructor(find) {
-    this.canvas = find("chart");
-    this.labels = [find("lat-venue"), find("lat-browser")];
-    this.reset();
+    this.stages = new Map(STAGES.map(([id, label, colour]) => [id, new Stage(find("stages"), label, colour)]));
+    this.counts = new Array(BUCKETS + 1).fill(0);
   }
 
-  reset() { this.series = [new Series(), new Series()]; }
-
+  /** add counts a message that was just received. */
   add(m) {
     const wall = performance.timeOrigin + performance.now();
-    const slot = Math.floor(wall / STEP);
-    const recv = BigInt(m.ts_recv);
-    if (m.ts_event !== "0") this.series[0].add(slot, Number(recv - BigInt(m.ts_event)) / 1e6);
-    this.series[1].add(slot, wall - Number(recv / 1000n) / 1000);
+    const ns = wall * 1e6 - Number(m.ts_recv);
+    if (!(ns >= 0)) return; // the clocks differ
+    const i = Math.ceil(Math.log2(Math.max(1, ns / FIRST_NS)));
+    this.counts[Math.min(i, BUCKETS)]++;
+  }
+
+  /** feeds takes an answer of /api/v1/feeds: all feeds together. */
+  feeds(list) {
+    const now = performance.now();
+    for (const name of ["receive", "publish"]) {
+      const sum = new Array(BUCKETS + 1).fill(0);
+      for (const feed of list) {
+        const stage = feed.stages.find((s) => s.name === name);
+        stage?.bounds_ns.concat(Infinity).forEach((bound, i) => {
+          const at = bound === Infinity ? BUCKETS : Math.min(BUCKETS, Math.max(0, Math.ceil(Math.log2(bound / FIRST_NS))));
+          sum[at] += stage.counts[i];
+        });
+      }
+      this.stages.get(name).totals(now, sum);
+    }
   }
 
   draw() {
-    const slot = Math.floor((performance.timeOrigin + performance.now()) / STEP);
-    const style = getComputedStyle(this.canvas);
-    const ratio = window.devicePixelRatio || 1;
-    const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-    }
-    const g = this.canvas.getContext("2d");
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    g.clearRect(0, 0, width, height);
-    const lines = this.series.map((s) => s.points(slot));
-    const top = niceTop(Math.max(0, ...lines.flat().filter((v) => v !== null)));
-    this.grid(g, style, width, height, top);
-    this.line(g, lines[0], style.getPropertyValue("--hop1"), width, height, top);
-    this.line(g, lines[1], style.getPropertyValue("--hop2"), width, height, top);
-    this.words();
+    this.stages.get("browser").totals(performance.now(), [...this.counts]);
+    for (const stage of this.stages.values()) stage.draw();
   }
-
-  grid(g, style, width, height, top) {
-    g.strokeStyle = style.getPropertyValue("--line");
-    g.fillStyle = style.getPropertyValue("--soft");
-    g.font = "11px " + style.getPropertyValue("--mono");
-    g.lineWidth = 1;
-    for (let i = 0; i <= 2; i++) {
-      const y = Math.round(yOf((top * i) / 2, height, top)) + 0.5;
-      g.beginPath();
-      g.moveTo(12, y);
-      g.lineTo(width - 12, y);
-      g.stroke();
-      if (i > 0) g.fillText(duration((top * i) / 2), 12, y + 13);
-    }
-  }
-
-  line(g, points, colour, width, height, top) {
-    g.strokeStyle = colour;
-    g.lineWidth = 1.75;
-    g.lineJoin = "round";
-    g.beginPath();
-    let drawing = false;
-    points.forEach((v, i) => {
-      if (v === null) return;
-      const x = 12 + ((width - 24) * i) / (BUCKETS - 1), y = yOf(Math.max(0, v), height, top);
-      if (drawing) g.lineTo(x, y);
-      else g.moveTo(x, y);
-      drawing = true;
-    });
-    g.stroke();
-  }
-
-  words() {
-    const names = ["Venue to relay", "relay to browser"];
-    const spoken = this.series.map((s, i) => {
-      const q = s.quantiles();
-      this.labels[i].textContent = q ? duration(q[0]) + "  p99 " + duration(q[1]) : "–";
-      return q ? names[i] + " median " + duration(q[0]) : names[i] + " unknown";
-    });
-    this.canvas.setAttribute("aria-label", spoken.join(", "));
-  }
-}
-
-function yOf(v, height, top) { return height - 12 - ((height - 22) * v) / top; }
-
-function niceTop(v) {
-  if (v <= 0) return 1;
-  const p = 10 ** Math.floor(Math.log10(v));
-  return [1.2, 1.5, 2, 3, 5, 7.5, 10].map((f) => f * p).find((t) => t >= v * 1.05) ?? 10 * p;
 }

@@ -1,6 +1,7 @@
 // The list of instruments: what there is, which one is shown, best prices of each.
 
-import { decimals, pad, group } from "./decimal.js";
+import { places } from "/client/tickrelay.js";
+import { group, pad } from "./text.js";
 
 const CHANNELS = ["book", "trades"];
 
@@ -17,7 +18,7 @@ export class Picker {
       if (event.key === "ArrowDown") this.step(this.visible()[0], event);
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key !== "/" || event.target === this.filter) return;
+      if (event.key !== "/" || event.target.closest("input, dialog")) return;
       event.preventDefault();
       this.filter.focus();
     });
@@ -39,10 +40,13 @@ export class Picker {
     this.list.replaceChildren(...sorted.map((item) => item.row));
     this.count.textContent = this.items.size;
     this.sift();
-    if (!this.picked) {
-      const wished = decodeURIComponent(location.hash.slice(1));
-      this.pick(this.items.get(wished) ?? sorted[0]);
-    }
+  }
+
+  /** first picks what the address names, else the first of the list. */
+  first() {
+    const wished = decodeURIComponent(location.hash.slice(1));
+    const item = this.items.get(wished) ?? this.visible()[0];
+    if (item) this.pick(item);
   }
 
   make(key, venue, symbol) {
@@ -84,7 +88,7 @@ export class Picker {
       if (!m) continue;
       item.quote = null;
       const sides = [m.bid, m.ask].filter(Boolean);
-      item.places = Math.max(item.places ?? 0, ...sides.map((side) => decimals(side[0])));
+      item.places = Math.max(item.places ?? 0, ...sides.map((side) => places(side[0])));
       item.bid.textContent = m.bid ? group(pad(m.bid[0], item.places)) : "";
       item.ask.textContent = m.ask ? group(pad(m.ask[0], item.places)) : "";
     }

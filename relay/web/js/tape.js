@@ -1,6 +1,7 @@
 // The tape: the latest trades, newest first.
 
-import { decimals, pad, group } from "./decimal.js";
+import { places } from "/client/tickrelay.js";
+import { group, pad } from "./text.js";
 
 const ROWS = 60;
 
@@ -27,10 +28,11 @@ export class Tape {
 
   /** apply takes a trade or gap message. */
   apply(m) {
+    if (m.type !== "trade" && m.type !== "gap") return;
     if (m.type === "trade") {
       this.count++;
-      this.pricePlaces = Math.max(this.pricePlaces, decimals(m.price));
-      this.sizePlaces = Math.max(this.sizePlaces, decimals(m.size));
+      this.pricePlaces = Math.max(this.pricePlaces, places(m.price ?? ""));
+      this.sizePlaces = Math.max(this.sizePlaces, places(m.size ?? ""));
     }
     this.trades.unshift(m);
     if (this.trades.length > ROWS) this.trades.length = ROWS;
@@ -63,8 +65,8 @@ export class Tape {
     const arrow = trade.side === "buy" ? "▲" : trade.side === "sell" ? "▼" : "";
     price.firstChild.textContent = arrow;
     price.firstChild.setAttribute("aria-label", trade.side);
-    price.lastChild.data = group(pad(trade.price, this.pricePlaces));
-    size.textContent = pad(trade.size, this.sizePlaces);
+    price.lastChild.data = group(pad(trade.price ?? "–", this.pricePlaces));
+    size.textContent = pad(trade.size ?? "–", this.sizePlaces);
     time.textContent = clock(trade.ts_event === "0" ? trade.ts_recv : trade.ts_event);
   }
 
