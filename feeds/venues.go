@@ -7,6 +7,7 @@ func Venues() []Venue {
 		Binance{}, BinanceUSDM{}, BinanceCOINM{},
 		Bitget{}, OKX{},
 		Kraken{}, KrakenFutures{},
+		Deribit{},
 	}
 }
 

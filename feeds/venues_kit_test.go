@@ -61,6 +61,7 @@ var fixtures = []fixture{
 	binanceUSDMFixture(), binanceCOINMFixture(),
 	krakenFixture(),
 	krakenFuturesFixture(),
+	deribitFixture(),
 }
 
 // TestEveryVenueHasAFixture fails for a venue that nobody tests.

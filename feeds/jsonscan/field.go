@@ -8,7 +8,8 @@ import "unsafe"
 type Name struct {
 	head, tail         uint64
 	headMask, tailMask uint64
-	size               int // of what the words hold
+	size               int    // of what the words hold
+	long               string // all of it, where the words do not hold it
 	text               string
 }
 
@@ -16,8 +17,8 @@ type Name struct {
 // the first byte of the value.
 const nameRoom = 16 + 1
 
-// Names prepares member names, in the order of the venue's document. Names of
-// more than twelve bytes are found, but not fast. The last entry matches
+// Names prepares member names, in the order of the venue's document. After does
+// not know names of more than twelve bytes, Member does. The last entry matches
 // nothing, so that whoever is at any other may look at the next.
 func Names(texts ...string) []Name {
 	names := make([]Name, len(texts)+1)
@@ -29,6 +30,7 @@ func Names(texts ...string) []Name {
 			break
 		}
 		if n.text = texts[k]; len(n.text) > 12 {
+			n.long = ",\"" + n.text + "\":"
 			continue
 		}
 		n.headMask, n.size = 0, len(n.text)+4
@@ -93,8 +95,14 @@ func First(b []byte, i int, names []Name) (field, next int) {
 // the member before finds members that come in the documented order fast.
 func Member(b []byte, i int, names []Name, want int) (field, next int) {
 	if uint(want) < uint(len(names)) {
-		if next = names[want].After(b, i); next >= 0 {
+		n := &names[want]
+		if next = n.After(b, i); next >= 0 {
 			return want, next
+		}
+		if n.long != "" {
+			if next = Literal(b, i, n.long); next >= 0 && next < len(b) && b[next] > ' ' {
+				return want, next
+			}
 		}
 	}
 	next, more := Next(b, i, '{')

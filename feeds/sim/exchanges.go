@@ -24,6 +24,7 @@ var exchanges = []exchange{
 	{"okx", func(s *Server) dialect { return newOKX(s) }, isSpot, usdtPairs},
 	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
 	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}},
+	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},
 }
 
 var (
