@@ -22,7 +22,7 @@ type deribitFrame struct {
 
 // TestDeribitBook follows the chain of a book's changes.
 func TestDeribitBook(t *testing.T) {
-	x := open(t, "deribit", sim.Options{})
+	x := openOf(t, "deribit", sim.Options{}, sim.Symbols("deribit"))
 	c := dial(t, x.URL(), nil)
 	c.send(`{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{"channels":["book.BTC_USDC-PERPETUAL.100ms","book.NO-PE.100ms"]}}`)
 	if ack := string(c.next()); !strings.Contains(ack, `"result":["book.BTC_USDC-PERPETUAL.100ms"]`) {
@@ -41,7 +41,7 @@ func TestDeribitBook(t *testing.T) {
 }
 
 func TestDeribitAnswers(t *testing.T) {
-	x := open(t, "deribit", sim.Options{})
+	x := openOf(t, "deribit", sim.Options{}, sim.Symbols("deribit"))
 	c := dial(t, x.URL(), nil)
 	for _, q := range [][2]string{
 		{`{"jsonrpc":"2.0","id":1,"method":"public/set_heartbeat","params":{"interval":10}}`, `"result":"ok"`},
