@@ -260,6 +260,9 @@ var _ nettune.Listener = (*listener)(nil)
 
 // Listen opens a listener. Several on one port are not possible.
 func (p *poller) Listen(o nettune.ListenOptions) (nettune.Listener, error) {
+	if o.Inherited != nil {
+		return nil, fmt.Errorf("dpdkbridge: a listening socket of the kernel: %w", nettune.ErrNotSupported)
+	}
 	l, err := p.listen(o, nil)
 	if err != nil {
 		return nil, err

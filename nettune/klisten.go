@@ -36,6 +36,9 @@ func (p *kernelPoller) Listen(o ListenOptions) (Listener, error) {
 	if p.closed {
 		return nil, net.ErrClosed
 	}
+	if o.Inherited != nil {
+		return p.inherit(o)
+	}
 	if !o.Addr.Addr().IsValid() {
 		return nil, errors.New("nettune: listen: no address")
 	}
@@ -83,6 +86,52 @@ func (l *kernelListener) open(o ListenOptions, family int, sa unix.Sockaddr) err
 	l.addr = localAddr(fd)
 	l.slot, _ = l.p.take(nil, l)
 	return l.p.ctl(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, l.slot)
+}
+
+// inherit makes a listener of a socket that listens already.
+func (p *kernelPoller) inherit(o ListenOptions) (Listener, error) {
+	// Not by Fd, which may make the socket block, for everybody who holds it.
+	raw, err := o.Inherited.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("nettune: inherited listener: %w", err)
+	}
+	fd := -1
+	ctl := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(ctl, err); err != nil {
+		return nil, fmt.Errorf("nettune: inherited listener: %w", os.NewSyscallError("dup", err))
+	}
+	l := &kernelListener{fd: int32(fd), slot: noSlot, p: p, options: o.Options.withDefaults()}
+	switch {
+	case getInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN) == 0 || getInt(fd, unix.SOL_SOCKET, unix.SO_TYPE) != unix.SOCK_STREAM:
+		err = errors.New("not a listening TCP socket")
+	default:
+		err = unix.SetNonblock(fd, true)
+	}
+	if err == nil {
+		applyOptions(fd, l.options)
+		l.stamped = l.options.Timestamps && getInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS) != 0
+		l.addr = localAddr(fd)
+		l.slot, _ = p.take(nil, l)
+		err = p.ctl(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, l.slot)
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("nettune: inherited listener: %w", err)
+	}
+	return l, nil
+}
+
+// File returns a duplicate of the listening socket, to hand to another process; the
+// caller closes it. It implements Sharer.
+func (l *kernelListener) File() (*os.File, error) {
+	if l.fd < 0 {
+		return nil, net.ErrClosed
+	}
+	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("nettune: listener %s: %w", l.addr, os.NewSyscallError("dup", err))
+	}
+	return os.NewFile(uintptr(fd), "listener"), nil
 }
 
 // Accept takes one connection from the queue. Its registration with epoll
@@ -155,6 +204,8 @@ func (l *kernelListener) Close() error {
 		l.slot = noSlot
 	}
 	fd := int(l.fd)
+	// epoll watches the open socket, which another process may hold too.
+	_ = unix.EpollCtl(l.p.epfd, unix.EPOLL_CTL_DEL, fd, nil)
 	l.fd = -1
 	return os.NewSyscallError("close", unix.Close(fd))
 }

@@ -3,6 +3,7 @@ package nettune
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -135,6 +136,12 @@ type Listener interface {
 	Close() error
 }
 
+// Sharer is implemented by listeners whose socket another process can take over.
+type Sharer interface {
+	// File returns a duplicate of the listening socket, which the caller closes.
+	File() (*os.File, error)
+}
+
 // DialOptions says where to connect and how.
 type DialOptions struct {
 	Addr    netip.AddrPort // peer, IPv4 or IPv6
@@ -149,6 +156,11 @@ type ListenOptions struct {
 	Options   Options        // of the listener and its streams; zero: DefaultOptions
 	Backlog   int            // queued connections; 0: 1024
 	ReusePort bool           // several listeners share the port, the stack spreads
+	// Inherited, if not nil, is a listening socket made by somebody else (another
+	// process, systemd) to use instead of a new one: Addr, Backlog and ReusePort are
+	// not looked at. The listener keeps a duplicate of it, the caller closes it.
+	// ErrNotSupported where the stack is not the kernel's.
+	Inherited *os.File
 }
 
 // wouldBlock is the type of ErrWouldBlock.

@@ -43,15 +43,18 @@ type head struct {
 const maxHeads = 4096
 
 func newAcceptor(g *Gateway) (*acceptor, error) {
-	addr, err := netip.ParseAddrPort(g.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("relay: listen %q: %w", g.cfg.Listen, err)
+	var addr netip.AddrPort
+	var err error
+	if g.cfg.Listener == nil {
+		if addr, err = netip.ParseAddrPort(g.cfg.Listen); err != nil {
+			return nil, fmt.Errorf("relay: listen %q: %w", g.cfg.Listen, err)
+		}
 	}
 	p, err := g.cfg.Transport.NewPoller(nettune.PollerConfig{})
 	if err != nil {
 		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
 	}
-	l, err := p.Listen(nettune.ListenOptions{Addr: addr, Options: g.cfg.Options})
+	l, err := p.Listen(nettune.ListenOptions{Addr: addr, Options: g.cfg.Options, Inherited: g.cfg.Listener})
 	if err != nil {
 		p.Close()
 		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
@@ -64,6 +67,9 @@ func (a *acceptor) run(ctx context.Context) error {
 	defer a.poller.Close()
 	stop := context.AfterFunc(ctx, a.poller.Wake)
 	defer stop()
+	if !a.held(ctx) {
+		return nil
+	}
 	var events []nettune.Event
 	for ctx.Err() == nil {
 		var err error
@@ -73,7 +79,9 @@ func (a *acceptor) run(ctx context.Context) error {
 		}
 		for i := range events {
 			if e := &events[i]; e.Flags&nettune.Accept != 0 {
-				a.accept()
+				if !a.g.retired.Load() {
+					a.accept()
+				}
 			} else if h, _ := e.Stream.Data().(*head); h != nil && !h.done {
 				if e.Flags&nettune.Closed != 0 {
 					a.refuse(h, refusedTLS, "") // the handshake failed
@@ -84,6 +92,9 @@ func (a *acceptor) run(ctx context.Context) error {
 		}
 		clear(events)
 		a.expire(time.Now())
+		if a.g.retired.Load() {
+			a.listener.Close() // once; who takes over has the socket too
+		}
 	}
 	for _, h := range a.heads {
 		a.refuse(h, refusedLost, "")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -60,6 +61,12 @@ type Config struct {
 	// called from the gateway's loops and must not wait. nil: nobody asks.
 	Offender func(addr netip.Addr, reason string)
 
+	// Listener, if not nil, is a listening socket to use instead of a new one: another
+	// gateway's, or one of systemd's. Listen is not looked at. Run duplicates it; the
+	// caller closes it after New.
+	Listener *os.File
+	// Hold has Run accept nobody until Gateway.Open is called.
+	Hold bool
 	// Auth says whom to let in. nil: everybody, to everything.
 	Auth *auth.Config
 	// TLS encrypts the port. nil: plain text.
@@ -192,7 +199,7 @@ func (c *Config) validate() error {
 	if c.Table == nil {
 		bad("no instrument table")
 	}
-	if _, err := netip.ParseAddrPort(c.Listen); err != nil {
+	if _, err := netip.ParseAddrPort(c.Listen); err != nil && c.Listener == nil {
 		bad("listen %q: want IP:PORT", c.Listen)
 	}
 	if c.Shards < 1 || c.Shards > maxShards {

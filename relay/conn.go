@@ -55,6 +55,7 @@ type conn struct {
 	slowSince int64 // mono ns of the first overflow since the queue was empty, else 0
 	deadline  int64 // mono ns, of the closing handshake
 	refilled  int64 // mono ns
+	leaves    int64 // mono ns at which it is told to go, 0: it may stay
 	inflight  int32 // requests that the hub has not answered
 	tokens    float32
 	refused   int32

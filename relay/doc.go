@@ -12,6 +12,10 @@
 // influence the feeds in any way (a gateway too slow for its ring gets an overrun gap,
 // as every consumer does).
 //
+// The rings are in this process's memory, or in shared memory: found by path, or
+// attached over the control socket of a relay in another process (attachment.go). Another
+// gateway may take the listening socket over (retire.go, relay/handover).
+//
 //	rings ──▶ hub ──frames, once per format──▶ shard 0 ──▶ connections
 //	           ▲  books, last values, numbers └▶ shard 1 ──▶ connections
 //	           │

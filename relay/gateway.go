@@ -30,6 +30,9 @@ type Gateway struct {
 	started   time.Time
 	upgraded  atomic.Uint64
 	state     atomic.Int32
+	opened    chan struct{} // closed by Open
+	openOnce  sync.Once
+	retired   atomic.Bool // nobody is accepted any more, clients are told to go
 }
 
 // Values of Gateway.state.
@@ -45,7 +48,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, clients: newClients(cfg.Limits), offenders: newOffenders(&cfg), started: time.Now()}
+	g := &Gateway{opened: make(chan struct{}), cfg: cfg, clients: newClients(cfg.Limits), offenders: newOffenders(&cfg), started: time.Now()}
 	g.reloads.log = cfg.Log
 	if cfg.TLS != nil {
 		var err error

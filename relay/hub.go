@@ -14,6 +14,7 @@ import (
 type hub struct {
 	table  *md.TableView
 	shown  atomic.Pointer[md.TableView] // table, for HTTP
+	unmap  func() error                 // table, if it came over a control socket
 	reopen func() (*md.TableView, error)
 	limits Limits
 	shards []*shard

@@ -16,6 +16,7 @@ const (
 	deliverRefresh                    // the state of a stream for a subscriber that was conflated
 	deliverAdopt                      // a new connection
 	deliverDone                       // a request is answered
+	deliverRetire                     // everybody is to go, within from ns
 )
 
 // delivery is one message to a shard.

@@ -21,6 +21,10 @@ type input struct {
 	armed atomic.Bool
 	arm   chan struct{}
 	gone  bool // the producer ended, or never was there
+
+	att     *attachment // that the ring belongs to; nil if it stands alone
+	some    bool        // a record has come
+	drained bool        // and then all had been read, once
 }
 
 // ringPath is where a ring in shared memory is found.
@@ -41,6 +45,18 @@ const (
 func (h *hub) addInput(r *request, ctx context.Context, waiters func(func())) {
 	in := &input{c: r.ring, path: r.path, buf: make([]md.Record, ringBatch), arm: make(chan struct{}, 1)}
 	h.inputs = append(h.inputs, in)
+	h.await(in, ctx, waiters)
+	if in.c == nil {
+		in.gone = true
+		h.stats.ringsDown.Add(1)
+		h.look(in, ctx, waiters)
+		return
+	}
+	h.stats.rings.Add(1)
+}
+
+// await starts an input's waiter, which sleeps on the ring whenever it is armed.
+func (h *hub) await(in *input, ctx context.Context, waiters func(func())) {
 	waiters(func() {
 		for range in.arm {
 			for ctx.Err() == nil {
@@ -53,13 +69,6 @@ func (h *hub) addInput(r *request, ctx context.Context, waiters func(func())) {
 			h.ring()
 		}
 	})
-	if in.c == nil {
-		in.gone = true
-		h.stats.ringsDown.Add(1)
-		h.look(in, ctx, waiters)
-		return
-	}
-	h.stats.rings.Add(1)
 }
 
 // look opens a ring's path in a goroutine, as soon as there is a ring with a producer,
@@ -114,12 +123,7 @@ func (p *ringPath) open(table *md.TableView, reopen func() (*md.TableView, error
 // of the one before: its numbers mean other instruments.
 func (h *hub) opened(r *request) {
 	in := r.input
-	if id := r.table.ID(); id != h.table.ID() {
-		h.log.Info("instrument table replaced", "table", id)
-		h.table = r.table
-		h.shown.Store(r.table)
-		h.retireAll()
-	}
+	h.useTable(r.table)
 	in.c, in.gone, in.held = r.ring, false, 0
 	h.stats.rings.Add(1)
 	h.stats.ringsDown.Add(-1)
@@ -127,17 +131,33 @@ func (h *hub) opened(r *request) {
 	h.log.Info("ring opened", "ring", in.c.Name(), "venue", in.c.Venue().String())
 }
 
+// useTable makes the table of rings just opened the gateway's.
+func (h *hub) useTable(table *md.TableView) {
+	if id := table.ID(); id != h.table.ID() {
+		h.log.Info("instrument table replaced", "table", id)
+		h.table = table
+		h.shown.Store(table)
+		h.retireAll()
+	}
+}
+
 // closeInputs ends the waiters and closes the rings; a waiter that still sleeps is
 // woken first.
 func (h *hub) closeInputs() {
+	var attached []*attachment
 	for _, in := range h.inputs {
-		close(in.arm)
-		for in.armed.Load() {
-			in.c.Interrupt()
-			time.Sleep(time.Millisecond)
-		}
-		if in.c != nil {
+		in.disarm()
+		switch {
+		case in.att != nil && in.att.rings != nil:
+			attached = append(attached, in.att)
+		case in.att == nil && in.c != nil:
 			in.c.Close()
+		}
+	}
+	for _, at := range attached {
+		if at.rings != nil {
+			at.rings.Close()
+			at.rings = nil
 		}
 	}
 }
@@ -149,6 +169,9 @@ func (h *hub) closeWaiting() {
 		if r.ring != nil {
 			r.ring.Close()
 		}
+		if r.op == requestAttached {
+			r.rings.Close()
+		}
 	}
 }
 
@@ -156,6 +179,7 @@ func (h *hub) closeWaiting() {
 // whether there was any.
 func (h *hub) readRings(ctx context.Context, waiters func(func())) bool {
 	busy := false
+	var over *attachment // all rings of it have ended
 	for _, in := range h.inputs {
 		if in.gone || in.armed.Load() {
 			continue
@@ -163,6 +187,9 @@ func (h *hub) readRings(ctx context.Context, waiters func(func())) bool {
 		n, err := in.c.Poll(in.buf[in.held:])
 		if err != nil {
 			h.ringEnded(in, err)
+			if in.att != nil && h.ringOf(in.att) {
+				over = in.att
+			}
 			if in.path != nil {
 				in.c.Close()
 				h.stats.ringsDown.Add(1)
@@ -171,11 +198,12 @@ func (h *hub) readRings(ctx context.Context, waiters func(func())) bool {
 			continue
 		}
 		if n == 0 {
+			in.drained = in.drained || in.some
 			in.armed.Store(true)
 			in.arm <- struct{}{}
 			continue
 		}
-		busy = true
+		busy, in.some = true, true
 		h.stats.records.Add(uint64(n))
 		h.lastRec.Store(time.Now().UnixNano())
 		h.source = in
@@ -186,6 +214,10 @@ func (h *hub) readRings(ctx context.Context, waiters func(func())) bool {
 			in.buf = append(in.buf, make([]md.Record, len(in.buf))...)
 		}
 	}
+	if over != nil {
+		h.detach(over, ctx, waiters)
+	}
+	h.warmUp()
 	return busy
 }
 
@@ -206,7 +238,7 @@ func (h *hub) ringEnded(in *input, err error) {
 			n++
 		}
 	}
-	h.log.Warn("ring ended", "ring", in.c.Name(), "topics", n, "again", in.path != nil, "reason", err)
+	h.log.Warn("ring ended", "ring", in.c.Name(), "topics", n, "again", in.path != nil || in.att != nil, "reason", err)
 }
 
 // topicDown tells that a topic has no source for the time being.

@@ -42,6 +42,7 @@ type shard struct {
 	queues   [][]queued      // spare
 	parser   fastjson.Parser
 	ping     *frame
+	retire   int64 // mono ns by which everybody is to have gone, 0 if not
 	draining int64 // mono ns until which goodbyes may take, 0 if not draining
 }
 
@@ -171,6 +172,10 @@ func (s *shard) deliver(d *delivery) {
 		s.fanOut(d)
 		return
 	}
+	if d.op == deliverRetire {
+		s.retireAll(time.Duration(d.from))
+		return
+	}
 	c := d.conn
 	if d.op == deliverAdopt {
 		s.adopt(c)
@@ -266,6 +271,9 @@ func (s *shard) adopt(c *conn) {
 	c.stream.SetData(c)
 	c.index = len(s.conns)
 	c.lastSeen, c.refilled = s.now, s.now
+	if s.retire != 0 {
+		c.leaves = s.now
+	}
 	c.tokens = float32(s.limits.RequestBurst)
 	s.conns = append(s.conns, c)
 	s.stats.adopted.Add(1)

@@ -251,6 +251,8 @@ func (s *shard) timers(c *conn) {
 		if s.now >= c.deadline {
 			s.drop(c, closedClient)
 		}
+	case c.leaves != 0 && s.now >= c.leaves:
+		s.close(c, closeRestart, "service restart: reconnect and resume", closedRestart)
 	case c.over() != "":
 		s.close(c, closeUnauthorized, c.over(), closedToken)
 	case c.slowSince != 0 && s.now-c.slowSince >= int64(l.SlowTimeout):

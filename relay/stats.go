@@ -18,11 +18,12 @@ const (
 	closedRate                           // too many requests (1008)
 	closedDrain                          // the relay shut down (1001)
 	closedToken                          // the token expired or was revoked (3000)
+	closedRestart                        // another gateway took over (1012)
 	numCloseReasons
 )
 
 var closeReasons = [numCloseReasons]string{"client", "lost", "protocol", "utf8", "unsupported",
-	"too_big", "slow", "pong_timeout", "rate", "drain", "token"}
+	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart"}
 
 // refuseReason says why the acceptor did not let a connection through.
 type refuseReason uint8
@@ -72,6 +73,7 @@ type hubStats struct {
 	stalls     atomic.Uint64 // waits for a shard that was behind
 	topics     atomic.Int64
 	rings      atomic.Int64
+	warm       atomic.Bool // all rings were read up
 	ringsLost  atomic.Uint64
 	ringErrors atomic.Uint64
 

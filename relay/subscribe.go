@@ -18,11 +18,14 @@ const (
 	requestUnsubscribe
 	requestList
 	requestAuth
-	requestRefresh // a conflated subscriber has drained its queue
-	requestGone    // the connection is closed
-	requestCall    // run call in the hub's goroutine
-	requestRing    // read another ring
-	requestOpened  // a ring was opened that was gone
+	requestRefresh  // a conflated subscriber has drained its queue
+	requestGone     // the connection is closed
+	requestCall     // run call in the hub's goroutine
+	requestRing     // read another ring
+	requestOpened   // a ring was opened that was gone
+	requestAttach   // read the rings of a control socket
+	requestAttached // they are there
+	requestDetach   // they are to end together
 )
 
 // request is a message to the hub.
@@ -41,6 +44,8 @@ type request struct {
 	path     *ringPath
 	input    *input
 	table    *md.TableView
+	att      *attachment
+	rings    *ring.Poller // with requestAttached; with requestDetach, which ones
 }
 
 // client is what the hub knows of a connection that subscribed.
@@ -85,6 +90,14 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 		h.addInput(r, ctx, waiters)
 	case requestOpened:
 		h.opened(r)
+	case requestAttach:
+		h.seek(r.att, ctx, waiters)
+	case requestAttached:
+		h.attached(r, ctx, waiters)
+	case requestDetach:
+		if r.att.rings == r.rings && r.rings != nil {
+			h.detach(r.att, ctx, waiters)
+		}
 	}
 	if r.conn != nil && r.op <= requestAuth {
 		h.send(r.conn, delivery{op: deliverDone})

@@ -115,7 +115,7 @@ func (c *ClientConfig) open(ctx context.Context) (*Poller, error) {
 func (c *Client) adopt(p *Poller) {
 	c.dropTable()
 	c.rings = p
-	c.table, c.unmap = p.takeTable()
+	c.table, c.unmap = p.TakeTable()
 	c.reach(p)
 	c.session++
 	if c.cfg.Attached != nil {

@@ -146,8 +146,9 @@ func (p *Poller) Table() *md.TableView {
 	return p.lease.table
 }
 
-// takeTable gives the table's mapping to the caller, who ends it.
-func (p *Poller) takeTable() (view *md.TableView, unmap func() error) {
+// TakeTable is Table, and gives the table's mapping to the caller, who ends it by
+// unmap when nobody reads the table any more; Close does not.
+func (p *Poller) TakeTable() (view *md.TableView, unmap func() error) {
 	if p.lease != nil {
 		view, unmap = p.lease.table, p.lease.unmap
 		p.lease.unmap = nil

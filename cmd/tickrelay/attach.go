@@ -279,7 +279,11 @@ type relayInfo struct {
 const infoFile = "relay.json"
 
 func (r *relayd) announce() error {
-	data, err := json.Marshal(relayInfo{PID: os.Getpid(), Socket: r.socket, HTTP: r.gw.Addr().String()})
+	info := relayInfo{PID: os.Getpid(), Socket: r.socket}
+	if r.gw != nil {
+		info.HTTP = r.gw.Addr().String()
+	}
+	data, err := json.Marshal(info)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type fileConfig struct {
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 	Limits     limitsConfig `yaml:"limits"`
+	Metrics    string       `yaml:"metrics"` // address of /metrics in a process with feeds only; default none
 	Auth       *authConfig  `yaml:"auth"`    // whom the gateway lets in; default everybody
 	TLS        tlsConfig    `yaml:"tls"`     // of the gateway's port; default plain text
 	Origins    []string     `yaml:"origins"` // pages that may open a WebSocket; default those of the gateway's own host
@@ -150,6 +151,9 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		d.at("listen", "%q: want host:port, such as 127.0.0.1:8080", c.Listen)
+	}
+	if _, _, err := net.SplitHostPort(c.Metrics); c.Metrics != "" && err != nil {
+		d.at("metrics", "%q: want host:port, such as 127.0.0.1:9100", c.Metrics)
 	}
 	c.validateTransport(d)
 	if us := c.CPULatency; us != nil && (*us < 0 || *us > maxCPULatencyUs) {

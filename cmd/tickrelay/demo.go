@@ -119,7 +119,7 @@ func newDemoRelay(cfg *fileConfig, o demoOptions, log *slog.Logger) (*relayd, er
 			cfg.Relay += "-" + strconv.Itoa(i)
 		}
 		cfg.Socket = filepath.Join(ring.DefaultBase, cfg.Relay, "attach.sock")
-		r, err := newRelayd(cfg, log)
+		r, err := newRelayd(cfg, runOptions{}, log)
 		switch {
 		case err == nil:
 			return r, nil

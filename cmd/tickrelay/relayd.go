@@ -14,9 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"tickrelay/dpdkbridge"
 	"tickrelay/feeds"
 	"tickrelay/nettune/xdp"
@@ -40,8 +37,9 @@ type relayd struct {
 	table  *md.Table
 	view   *md.TableView
 	feeds  []*feedUnit
-	rings  []*ring.Segment // closed at the end
-	gw     *relay.Gateway
+	rings  []*ring.Segment   // closed at the end
+	gw     *relay.Gateway    // nil in a process with feeds only
+	alone  *alone            // nil in a process with feeds
 	xdp    *xdp.Feeder       // nil without a packet filter
 	bridge dpdkbridge.Bridge // nil with the kernel's sockets
 	socket string
@@ -60,9 +58,9 @@ type feedUnit struct {
 	channels []md.Channel
 }
 
-// newRelayd builds a relay from cfg and opens all that it needs. On success
+// newRelayd builds a relay with feeds from cfg and opens all that it needs. On success
 // run must be called; on failure nothing is left behind.
-func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
+func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err error) {
 	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket}
 	perm := ring.Perm{}
 	if cfg.Group != "" {
@@ -103,7 +101,10 @@ func newRelayd(cfg *fileConfig, log *slog.Logger) (r *relayd, err error) {
 			return nil, err
 		}
 	}
-	return r, r.addGateway()
+	if o.feedsOnly {
+		return r, nil
+	}
+	return r, r.addGateway(o.listener)
 }
 
 // venueShare is what the feeds of one venue have in common.
@@ -210,43 +211,6 @@ func (r *relayd) meta(strategy string) ring.Meta {
 
 func ringName(strategy, feed string) string { return strategy + "-" + feed }
 
-func (r *relayd) addGateway() error {
-	addr, err := resolveListen(r.cfg.Listen)
-	if err != nil {
-		return err
-	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reg.MustRegister(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, clockMetrics{})
-	if r.bridge != nil {
-		reg.MustRegister(dpdkMetrics{r.bridge})
-	}
-	r.gw, err = relay.New(relay.Config{
-		Listen: addr.String(), Transport: r.gatewayTransport(), Table: r.view,
-		Feeds: r.status, Log: r.log.With("part", "gateway"), Registry: reg, Offender: r.addXDP(reg),
-		TLS: r.cfg.TLS.gateway(), Auth: r.cfg.Auth.gateway(), Origins: r.cfg.Origins,
-		ProxyProtocol: r.cfg.proxyNetworks(func(string) {}), Limits: r.cfg.Limits.limits(),
-	})
-	if err != nil {
-		return err
-	}
-	for _, f := range r.feeds {
-		m := r.meta("gateway")
-		m.Name = ringName("gateway", f.Name())
-		seg := ring.NewHeap(gatewayCapacity, m)
-		r.rings = append(r.rings, seg)
-		c, err := ring.OpenConsumer(seg)
-		if err != nil {
-			return err
-		}
-		if _, err := f.Attach(seg, func(uint32, md.Channel) bool { return true }); err != nil {
-			return err
-		}
-		r.gw.AddRing(c)
-	}
-	return nil
-}
-
 func resolveListen(listen string) (netip.AddrPort, error) {
 	a, err := net.ResolveTCPAddr("tcp", listen)
 	if err != nil {
@@ -275,24 +239,42 @@ func (r *relayd) run(ctx context.Context) error {
 	for _, f := range r.feeds {
 		part("feed "+f.Name(), f.Run)
 	}
-	part("gateway", r.gw.Run)
-	part("reload", func(ctx context.Context) error { return reloadOnHangup(ctx, r.gw) })
+	if r.gw != nil {
+		part("gateway", r.gw.Run)
+		part("reload", func(ctx context.Context) error { return reloadOnHangup(ctx, r.gw) })
+	}
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}
-	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Log: r.log.With("part", "control socket")}
-	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
-	if err := r.announce(); err != nil {
-		cancel(err)
+	if r.alone != nil {
+		part("handover", r.succeed)
+		r.log.Info("gateway started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "socket", r.socket)
+	} else {
+		r.startLocal(part, cancel)
 	}
-	r.log.Info("relay started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "rings", r.dir.Path(), "socket", r.socket)
 	wg.Wait()
 	err := context.Cause(ctx)
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, errReplaced) {
 		err = nil
 	}
 	r.log.Info("relay stopped", "relay", r.cfg.Relay)
 	return errors.Join(err, r.close())
+}
+
+// startLocal starts what a relay with feeds has beside them.
+func (r *relayd) startLocal(part func(string, func(context.Context) error), fail func(error)) {
+	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Log: r.log.With("part", "control socket")}
+	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
+	if err := r.announce(); err != nil {
+		fail(err)
+	}
+	if r.gw == nil {
+		part("status", r.tellStatus)
+		if r.cfg.Metrics != "" {
+			part("metrics", r.serveMetrics)
+		}
+	}
+	r.log.Info("relay started", "relay", r.cfg.Relay, "gateway", r.gw != nil, "rings", r.dir.Path(), "socket", r.socket)
 }
 
 // close removes the rings and the directory.
@@ -304,5 +286,8 @@ func (r *relayd) close() error {
 	if r.bridge != nil {
 		errs = append(errs, r.bridge.Close())
 	}
-	return errors.Join(append(errs, r.dir.Close())...)
+	if r.dir != nil {
+		errs = append(errs, r.dir.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -11,17 +14,33 @@ import (
 
 func runCommand() *cobra.Command {
 	var file string
+	var o runOptions
 	c := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Run the relay",
-		Long:  "run starts the feeds, the rings and the gateway of a configuration and serves until Ctrl-C.",
-		Args:  usage(cobra.NoArgs),
+		Long: `run starts the feeds, the rings and the gateway of a configuration and serves until
+Ctrl-C. With --feeds-only and --gateway-only the two run in processes of their own, of
+the same configuration: the gateway then reads the feeds' rings in shared memory as a
+strategy does, and can be restarted, or replaced with --takeover, while feeds and
+strategies notice nothing.
+
+SIGHUP reads certificate, tokens and keys again. A listening socket opened by systemd
+(LISTEN_FDS) is used instead of listen.`,
+		Args: usage(cobra.NoArgs),
 	}
 	logger := addLogFlag(c)
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	c.Flags().BoolVar(&o.feedsOnly, "feeds-only", false, "feeds and rings, no gateway")
+	c.Flags().BoolVar(&o.gatewayOnly, "gateway-only", false, "the gateway, on the rings of a process with --feeds-only")
+	c.Flags().BoolVar(&o.takeover, "takeover", false, "with --gateway-only: replace the gateway that runs, whose clients are asked to reconnect")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if file == "" {
+		switch {
+		case file == "":
 			return usageError{fmt.Errorf("run: -c FILE is needed")}
+		case o.feedsOnly && o.gatewayOnly:
+			return usageError{errors.New("run: --feeds-only and --gateway-only exclude each other")}
+		case o.takeover && !o.gatewayOnly:
+			return usageError{errors.New("run: --takeover is for --gateway-only")}
 		}
 		log, err := logger()
 		if err != nil {
@@ -31,17 +50,45 @@ func runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		reclaim(log)
-		defer holdCPULatency(cfg.CPULatency, log)()
-		r, err := newRelayd(cfg, log)
+		if !o.feedsOnly {
+			if o.listener = activated(log); o.listener != nil {
+				defer o.listener.Close()
+			}
+		}
+		return runRelay(c.Context(), cfg, o, log, c.OutOrStdout())
+	}
+	return c
+}
+
+func runRelay(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.Logger, out io.Writer) error {
+	if o.gatewayOnly {
+		r, err := newGatewayd(ctx, cfg, o, log)
 		if err != nil {
 			return err
 		}
-		http, ws := cfg.TLS.schemes()
-		fmt.Fprintf(c.OutOrStdout(), "page %s://%s/\nwebsocket %s://%s/ws\nrings %s\nsocket %s\n", http, r.gw.Addr(), ws, r.gw.Addr(), r.dir.Path(), r.socket)
-		return r.run(c.Context())
+		r.welcome(out)
+		return r.run(ctx)
 	}
-	return c
+	reclaim(log)
+	defer holdCPULatency(cfg.CPULatency, log)()
+	r, err := newRelayd(cfg, o, log)
+	if err != nil {
+		return err
+	}
+	r.welcome(out)
+	return r.run(ctx)
+}
+
+// welcome prints where to find what this process serves.
+func (r *relayd) welcome(out io.Writer) {
+	if r.gw != nil {
+		http, ws := r.cfg.TLS.schemes()
+		fmt.Fprintf(out, "page %s://%s/\nwebsocket %s://%s/ws\n", http, r.gw.Addr(), ws, r.gw.Addr())
+	}
+	if r.dir != nil {
+		fmt.Fprintf(out, "rings %s\n", r.dir.Path())
+	}
+	fmt.Fprintf(out, "socket %s\n", r.socket)
 }
 
 // reclaim removes what relays that died have left behind.

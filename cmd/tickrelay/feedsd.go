@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tickrelay/relay"
+)
+
+// feedsFile is where a process with feeds tells one with a gateway how they are.
+const feedsFile = "feeds.json"
+
+const (
+	statusEvery = time.Second
+	// statusStale is the age beyond which nobody writes the file any more.
+	statusStale = 5 * time.Second
+)
+
+// feedsStatus is its content.
+type feedsStatus struct {
+	Now   int64              `json:"now,string"`
+	Feeds []relay.FeedStatus `json:"feeds"`
+}
+
+// tellStatus writes the file until ctx ends.
+func (r *relayd) tellStatus(ctx context.Context) error {
+	path := filepath.Join(r.dir.Path(), feedsFile)
+	defer os.Remove(path)
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	told := false
+	for {
+		if err := writeStatus(path, r.status()); err != nil && !told {
+			told = true
+			r.log.Warn("gateways cannot be told how the feeds are", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// writeStatus replaces the file as a whole.
+func writeStatus(path string, list []relay.FeedStatus) error {
+	data, err := json.Marshal(feedsStatus{time.Now().UnixNano(), list})
+	if err != nil {
+		return err
+	}
+	next := path + ".next"
+	if err := os.WriteFile(next, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}
+
+// remoteStatus reads how the feeds of another process are. When nobody writes, all are
+// stopped.
+func remoteStatus(dir string, configured []feedConfig) []relay.FeedStatus {
+	var s feedsStatus
+	data, err := os.ReadFile(filepath.Join(dir, feedsFile))
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err == nil && time.Since(time.Unix(0, s.Now)) < statusStale {
+		return s.Feeds
+	}
+	list := make([]relay.FeedStatus, 0, len(configured))
+	for _, f := range configured {
+		list = append(list, relay.FeedStatus{Name: f.Name, Venue: f.Venue, State: "stopped"})
+	}
+	return list
+}
+
+// serveMetrics answers /metrics and /healthz in a process with feeds only.
+func (r *relayd) serveMetrics(ctx context.Context) error {
+	l, err := net.Listen("tcp", r.cfg.Metrics)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), clockMetrics{},
+		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	s := http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	r.log.Info("metrics are served", "addr", l.Addr().String())
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

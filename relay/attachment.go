@@ -1,0 +1,142 @@
+package relay
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// attachment is the rings that a relay in another process has given over its control
+// socket, one per feed. They come and go together. The hub's goroutine uses it.
+type attachment struct {
+	socket   string
+	capacity int // of each ring, in records
+	rings    *ring.Poller
+	ending   bool // one ring has ended
+}
+
+const (
+	// endTogether is how long the rings of an attachment may outlast the first that
+	// ended: they are read to their ends.
+	endTogether = 2 * time.Second
+	// keepTable is how long an instrument table stays mapped after it was replaced, for
+	// HTTP requests that are reading it.
+	keepTable = time.Minute
+	// attachWithin bounds one try to attach.
+	attachWithin = 10 * time.Second
+)
+
+// AddSocket makes the gateway read all feeds of the relay that listens on a control
+// socket, through rings of so many records (0: the relay's default), as any strategy
+// would. It attaches as soon as the relay is there, and again whenever it has gone and is
+// back. Safe as AddRing.
+func (g *Gateway) AddSocket(path string, capacity int) {
+	g.hub.inbox.put(request{op: requestAttach, att: &attachment{socket: path, capacity: capacity}})
+}
+
+// Warm reports whether every ring is there and was read up once, so that clients who
+// resume here are served from a history that reaches back to when the rings were opened.
+func (g *Gateway) Warm() bool { return g.hubStats.warm.Load() }
+
+// seek attaches in a goroutine and hands the rings to the hub.
+func (h *hub) seek(at *attachment, ctx context.Context, waiters func(func())) {
+	h.stats.ringsDown.Add(1)
+	h.stats.warm.Store(false)
+	at.rings, at.ending = nil, false
+	waiters(func() {
+		wait, told := reopenFirst, ""
+		for ctx.Err() == nil {
+			try, cancel := context.WithTimeout(ctx, attachWithin)
+			p, err := ring.Attach(try, at.socket, ring.AttachRequest{Strategy: "gateway", Topics: []string{">"}, Capacity: at.capacity})
+			cancel()
+			if err == nil {
+				h.inbox.put(request{op: requestAttached, att: at, rings: p})
+				return
+			}
+			if ctx.Err() == nil && told != err.Error() {
+				told = err.Error()
+				h.log.Warn("relay not there yet", "socket", at.socket, "reason", err)
+			}
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			wait = min(2*wait, reopenMost)
+		}
+	})
+}
+
+// attached begins to read the rings that seek was given.
+func (h *hub) attached(r *request, ctx context.Context, waiters func(func())) {
+	at := r.att
+	at.rings = r.rings
+	if table, unmap := at.rings.TakeTable(); table != nil {
+		h.useTable(table)
+		if h.unmap != nil {
+			old := h.unmap
+			time.AfterFunc(keepTable, func() { _ = old() })
+		}
+		h.unmap = unmap
+	}
+	h.stats.ringsDown.Add(-1)
+	for _, c := range at.rings.Consumers() {
+		in := &input{c: c, att: at, buf: make([]md.Record, ringBatch), arm: make(chan struct{}, 1)}
+		h.inputs = append(h.inputs, in)
+		h.await(in, ctx, waiters)
+		h.stats.rings.Add(1)
+		h.stats.ringsOpened.Add(1)
+		h.log.Info("ring attached", "ring", c.Name(), "venue", c.Venue().String())
+	}
+}
+
+// ringOf notes that a ring of an attachment has ended and reports whether it was the
+// last.
+func (h *hub) ringOf(at *attachment) (last bool) {
+	if !at.ending {
+		at.ending = true
+		// A ring alone may end, when the relay gives it up: then the others follow.
+		time.AfterFunc(endTogether, func() { h.inbox.put(request{op: requestDetach, att: at, rings: at.rings}) })
+	}
+	return !slices.ContainsFunc(h.inputs, func(in *input) bool { return in.att == at && !in.gone })
+}
+
+// detach gives the rings of an attachment back and looks for the relay again.
+func (h *hub) detach(at *attachment, ctx context.Context, waiters func(func())) {
+	h.inputs = slices.DeleteFunc(h.inputs, func(in *input) bool {
+		if in.att != at {
+			return false
+		}
+		in.disarm()
+		if !in.gone {
+			h.ringEnded(in, ring.ErrProducerGone)
+		}
+		return true
+	})
+	at.rings.Close()
+	h.seek(at, ctx, waiters)
+}
+
+// disarm ends an input's waiter, which may be asleep on the ring.
+func (in *input) disarm() {
+	close(in.arm)
+	for in.armed.Load() {
+		in.c.Interrupt()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// warmUp notes when all rings were read up for the first time.
+func (h *hub) warmUp() {
+	if h.stats.warm.Load() || len(h.inputs) == 0 || len(h.topics) == 0 || h.stats.ringsDown.Load() > 0 {
+		return
+	}
+	for _, in := range h.inputs {
+		if !in.drained {
+			return
+		}
+	}
+	h.stats.warm.Store(true)
+}
