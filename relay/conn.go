@@ -53,9 +53,8 @@ type conn struct {
 	lastSeen  int64 // mono ns of the last bytes
 	pingSent  int64 // mono ns, 0 if none is out
 	slowSince int64 // mono ns of the first overflow since the queue was empty, else 0
-	deadline  int64 // mono ns, of the closing handshake
+	deadline  int64 // mono ns, of the closing handshake; while open, when it is told to go, 0: it may stay
 	refilled  int64 // mono ns
-	leaves    int64 // mono ns at which it is told to go, 0: it may stay
 	inflight  int32 // requests that the hub has not answered
 	tokens    float32
 	refused   int32

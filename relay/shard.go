@@ -272,7 +272,7 @@ func (s *shard) adopt(c *conn) {
 	c.index = len(s.conns)
 	c.lastSeen, c.refilled = s.now, s.now
 	if s.retire != 0 {
-		c.leaves = s.now
+		c.deadline = s.now
 	}
 	c.tokens = float32(s.limits.RequestBurst)
 	s.conns = append(s.conns, c)

@@ -251,7 +251,7 @@ func (s *shard) timers(c *conn) {
 		if s.now >= c.deadline {
 			s.drop(c, closedClient)
 		}
-	case c.leaves != 0 && s.now >= c.leaves:
+	case c.deadline != 0 && s.now >= c.deadline:
 		s.close(c, closeRestart, "service restart: reconnect and resume", closedRestart)
 	case c.over() != "":
 		s.close(c, closeUnauthorized, c.over(), closedToken)
