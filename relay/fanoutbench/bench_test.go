@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tickrelay/ring/md"
+	"tickrelay/ring/ringbench"
 )
 
 const childEnv = "TICKRELAY_FANOUTBENCH_CHILD"
@@ -159,5 +160,34 @@ func TestSubscriberCounts(t *testing.T) {
 func TestMessageSize(t *testing.T) {
 	if n := len(md.AppendJSON(nil, topic, 1, []md.Record{trade(2, time.Now().UnixNano())})); n < 210 || n > 270 {
 		t.Errorf("a message has %d bytes", n)
+	}
+}
+
+// Ours must not lose anything without a word; a peer may do as it likes.
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		t    tally
+		ok   bool
+	}{
+		{nameOurs, tally{Received: 5, Gaps: 1, Missed: 2}, true},
+		{nameOurs, tally{}, false},
+		{nameOurs, tally{Received: 5, Holes: 1}, false},
+		{nameOurs, tally{Received: 5, Lost: 1}, false},
+		{nameGWS, tally{Lost: 5}, true},
+	} {
+		s := &server{name: c.name, proc: &process{err: &tail{}}}
+		if err := s.judge(&c.t); (err == nil) != c.ok {
+			t.Errorf("%s %+v: %v", c.name, c.t, err)
+		}
+	}
+}
+
+// A peer that delivered nothing is no baseline to be better than.
+func TestNoBaseline(t *testing.T) {
+	for _, k := range []*kind{{name: nameGWS}, {name: nameGWS, skip: "no go"}} {
+		if r := beside(ringbench.Row{Name: "x", Value: 3}, k, 0, "<=1"); r.Goal != "" || !strings.Contains(r.Baseline, "(") {
+			t.Errorf("%+v", r)
+		}
 	}
 }

@@ -15,8 +15,7 @@ type sample struct {
 	inTime            float64 // share of all that was due
 	told              float64 // share of all that was due, delivered or named by a gap
 	gaps              uint64
-	holes             uint64 // events missing without a word
-	peak              int64  // resident bytes
+	peak              int64 // resident bytes
 }
 
 // settleStill is how long nothing may come before a turn is over although something is
@@ -50,11 +49,8 @@ func (s *server) run(ctx context.Context, n int, r rate, d time.Duration) (sampl
 	if err != nil {
 		return out, err
 	}
-	if t.Received == 0 {
-		return out, fmt.Errorf("fanoutbench: %s delivered nothing%s", s.name, s.proc.err.text())
-	}
-	if t.Lost > 0 {
-		return out, fmt.Errorf("fanoutbench: %s lost %d subscribers%s", s.name, t.Lost, s.proc.err.text())
+	if err := s.judge(t); err != nil || t.Received == 0 {
+		return out, err
 	}
 	used := after.sub(before)
 	got := float64(t.Received)
@@ -64,8 +60,25 @@ func (s *server) run(ctx context.Context, n int, r rate, d time.Duration) (sampl
 	out.p50, out.p99, out.p999 = float64(h.ValueAtPercentile(50)), float64(h.ValueAtPercentile(99)), float64(h.ValueAtPercentile(99.9))
 	out.inTime = float64(t.InTime) / float64(want)
 	out.told = float64(t.Received+t.Missed) / float64(want)
-	out.gaps, out.holes = t.Gaps, t.Holes
+	out.gaps = t.Gaps
 	return out, nil
+}
+
+// judge ends the benchmark if ours lost something without a word. A peer that throws
+// its subscribers out, or stops, has bad figures instead.
+func (s *server) judge(t *tally) error {
+	if s.name != nameOurs {
+		return nil
+	}
+	switch {
+	case t.Received == 0:
+		return fmt.Errorf("fanoutbench: the gateway delivered nothing%s", s.proc.err.text())
+	case t.Lost > 0:
+		return fmt.Errorf("fanoutbench: the gateway lost %d subscribers%s", t.Lost, s.proc.err.text())
+	case t.Holes > 0:
+		return fmt.Errorf("fanoutbench: the gateway lost %d events without a word", t.Holes)
+	}
+	return nil
 }
 
 // ticks sends events on a fixed timetable and returns how many were due. An event is
