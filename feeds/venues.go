@@ -6,6 +6,7 @@ func Venues() []Venue {
 	return []Venue{
 		Binance{}, BinanceUSDM{}, BinanceCOINM{},
 		Bitget{}, OKX{},
+		Bybit{BybitSpot}, Bybit{BybitLinear}, Bybit{BybitInverse},
 		Kraken{}, KrakenFutures{},
 		Deribit{},
 	}

@@ -59,6 +59,7 @@ type captureCase struct {
 // than the kit.
 var fixtures = []fixture{
 	binanceUSDMFixture(), binanceCOINMFixture(),
+	bybitFixtures()[0], bybitFixtures()[1], bybitFixtures()[2],
 	krakenFixture(),
 	krakenFuturesFixture(),
 	deribitFixture(),
