@@ -63,11 +63,13 @@ func Open(cfg Config) (Bridge, error) {
 }
 
 func (b *bridge) open() error {
-	release, err := lockDevice(b.dev)
-	if err != nil {
-		return err
+	if !strings.Contains(b.cfg.Args, "role=client") { // many may connect to one memif
+		release, err := lockDevice(b.dev)
+		if err != nil {
+			return err
+		}
+		b.undo = append(b.undo, release)
 	}
-	b.undo = append(b.undo, release)
 	if name := b.dev.iface(); name != "" {
 		if err := checkInterface(&b.cfg, name); err != nil {
 			return err
