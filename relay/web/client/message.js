@@ -2,20 +2,24 @@
 // so that both formats look the same from here on.
 
 import { format } from "./decimal.js";
-import { ABSENT, Flag, Kind, Side, UNKNOWN_MISSING, kindNames, reasonNames, signalNames, statNames, statusNames } from "./record.js";
+import { ABSENT, Flag, Kind, Side, UNKNOWN_MISSING, candleNames, kindNames, reasonNames, signalNames, statNames, statusNames } from "./record.js";
 
-const STAT_VOLUME = 4, STAT_TURNOVER = 5;
+const STAT_VOLUME = 4, STAT_TURNOVER = 5; // of a ticker and of a candle
+const CANDLE_RECORDS = 6;
 
 /** messageLength is how many records from index `from` on make one message; at least 1. */
 export function messageLength(records, from) {
   const kind = records[from].kind;
-  const most = kind === Kind.BOOK || kind === Kind.TICKER ? Infinity : kind === Kind.BBO ? 2 : 1;
+  const most = { [Kind.BOOK]: Infinity, [Kind.TICKER]: Infinity, [Kind.BBO]: 2, [Kind.CANDLE]: CANDLE_RECORDS }[kind] ?? 1;
   let n = 1;
-  while (n < most && from + n < records.length && sameTopic(records[from], records[from + n])) n++;
+  while (n < most && from + n < records.length && together(records[from], records[from + n])) n++;
   return n;
 }
 
-function sameTopic(a, b) { return a.kind === b.kind && a.instrument === b.instrument && a.venue === b.venue; }
+/** together reports whether two records may be of one message; a candle's id is its start. */
+function together(a, b) {
+  return a.kind === b.kind && a.instrument === b.instrument && a.venue === b.venue && (a.kind !== Kind.CANDLE || (a.id === b.id && a.side === b.side));
+}
 
 /** toMessage makes the message of an event's records. prev is left out for control records. */
 export function toMessage(topic, prev, records) {
@@ -62,6 +66,14 @@ const fillers = {
       const stat = statNames[r.level];
       if (stat) m[stat] = quantity ? number(r.size, r.sizeExp) : number(r.price, r.priceExp);
     }
+  },
+  [Kind.CANDLE](m, last, records) {
+    m.start = last.id.toString();
+    for (const r of records) {
+      const quantity = r.level === STAT_VOLUME || r.level === STAT_TURNOVER;
+      m[name(candleNames, r.level)] = quantity ? number(r.size, r.sizeExp) : number(r.price, r.priceExp);
+    }
+    Object.assign(m, { trades: last.count, closed: Boolean(last.flags & Flag.CLOSED), incomplete: Boolean(last.flags & Flag.PARTIAL) });
   },
   [Kind.FUNDING](m, r) {
     Object.assign(m, { rate: number(r.price, r.priceExp), next_ts: r.id.toString(), interval_s: r.count, predicted: r.level === 2 });

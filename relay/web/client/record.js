@@ -11,12 +11,12 @@ export const ABSENT = -(2n ** 63n);
 export const UNKNOWN_MISSING = 0xffffffff;
 
 /** Flag bits of a record. */
-export const Flag = Object.freeze({ LAST: 1, FIRST: 2, SNAPSHOT: 4, ID_HASH: 8, CONFLATED: 16, RECOVERED: 32 });
+export const Flag = Object.freeze({ LAST: 1, FIRST: 2, SNAPSHOT: 4, ID_HASH: 8, CONFLATED: 16, RECOVERED: 32, CLOSED: 64, PARTIAL: 128 });
 
 /** Kind codes of a record. */
 export const Kind = Object.freeze({
   TRADE: 1, BOOK: 2, BBO: 3, TICKER: 4, FUNDING: 5, OPEN_INTEREST: 6, LIQUIDATION: 7, STATUS: 8,
-  INSTRUMENT: 9, GAP: 10, SIGNAL: 11, HEARTBEAT: 12,
+  INSTRUMENT: 9, GAP: 10, SIGNAL: 11, HEARTBEAT: 12, CANDLE: 13,
 });
 
 /** Sides of a book record. */
@@ -24,7 +24,7 @@ export const Side = Object.freeze({ CLEAR: 0, BID: 1, ASK: 2, END: 3 });
 
 /** kindNames by code; those of JSON's "type". */
 export const kindNames = ["", "trade", "book", "bbo", "ticker", "funding", "open_interest", "liquidation", "status",
-  "instrument", "gap", "signal", "heartbeat"];
+  "instrument", "gap", "signal", "heartbeat", "candle"];
 
 /** venueNames by code. */
 export const venueNames = ["", "binance", "binance-usdm", "binance-coinm", "bitget", "okx", "bybit", "bybit-linear",
@@ -36,6 +36,7 @@ export const channelNames = ["", "trades", "book", "bbo", "ticker", "funding", "
   "signals", "candles_1s", "candles_1m", "raw"];
 
 export const statNames = ["last", "open", "high", "low", "volume", "turnover", "mark", "index"];
+export const candleNames = ["open", "high", "low", "close", "volume", "turnover"];
 export const reasonNames = ["unknown", "sequence", "checksum", "disconnect", "overrun", "range", "venue"];
 export const statusNames = ["unknown", "trading", "halted", "pre_open", "auction", "post_only", "cancel_only",
   "limit_only", "reduce_only", "settling", "closed", "maintenance"];
@@ -70,6 +71,6 @@ export function readRecords(buffer) {
 
 /** channelOf is the channel code of a record; 0 if it concerns a stream as a whole. */
 export function channelOf(r) {
-  if (r.kind === Kind.GAP || r.kind === Kind.HEARTBEAT) return r.side;
+  if (r.kind === Kind.GAP || r.kind === Kind.HEARTBEAT || r.kind === Kind.CANDLE) return r.side;
   return channelOfKind[r.kind] ?? 0;
 }

@@ -16,8 +16,8 @@ export interface Liquidation extends Head { type: "liquidation"; price: string |
 export interface Status extends Head { type: "status"; status: string; effective_ts?: string }
 export interface Signal extends Head { type: "signal"; signal: string; value: string | null; levels: number }
 export interface Candle extends Head {
-  type: "candle"; start: string; open: string; high: string; low: string; close: string;
-  volume: string; turnover: string; trades: number; closed: boolean;
+  type: "candle"; start: string; open: string | null; high: string | null; low: string | null; close: string | null;
+  volume: string | null; turnover: string | null; trades: number; closed: boolean; incomplete: boolean;
 }
 /** reason "client": the client itself found that messages never came; it asks for them again. */
 export interface Gap extends Head { type: "gap"; reason: string; first: string; missed: number | null }

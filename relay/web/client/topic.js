@@ -2,7 +2,8 @@
 
 import { Book } from "./book.js";
 
-const stateChannels = new Set(["book", "bbo", "ticker", "funding", "open_interest", "status"]);
+const stateChannels = new Set(["book", "bbo", "ticker", "funding", "open_interest", "status",
+  "candles_1s", "candles_1m"]);
 
 /** holdsState reports whether a channel's newest value replaces the ones before it. */
 export function holdsState(channel) { return stateChannels.has(channel); }

@@ -33,9 +33,11 @@ export class Candles {
     this.dirty = true;
   }
 
+  /** look moves the cross; hurried says that a reader waits for the drawing. */
   look(at) {
     this.pointer = at;
-    this.dirty = true;
+    this.dirty = this.hurried = true;
+    this.onLook?.();
   }
 
   /** candle takes a candle of the relay, from its history or live. */
@@ -43,8 +45,9 @@ export class Candles {
     if (!this.fromRelay) this.list = [];
     this.fromRelay = true;
     const text = [m.open, m.high, m.low, m.close];
+    if (text.includes(null)) return;
     const [o, h, l, c] = text.map(toNumber);
-    this.put({ t: ms(m.start), o, h, l, c, v: toNumber(m.volume), text });
+    this.put({ t: ms(m.start), o, h, l, c, v: toNumber(m.volume ?? "0"), text });
   }
 
   put(candle) {
@@ -75,7 +78,7 @@ export class Candles {
 
   draw() {
     if (!this.dirty && !this.surface.stale) return;
-    this.dirty = false;
+    this.dirty = this.hurried = false;
     const { g, c, w, h } = this.surface.begin();
     const room = Math.max(1, Math.floor((w - AXIS - 4) / SLOT));
     const shown = this.slots(room);

@@ -17,7 +17,7 @@ import { group, pad, put, short } from "./text.js";
 const BOOK = { depth: 200, conflateMs: 33 }; // no faster than it is drawn
 const QUOTES_MS = 500; // pace of the picker's prices
 const MANY = 300; // markets beyond which the picker shows no prices
-const LIST_MS = 10000, FEEDS_MS = 2000, SLOW_MS = 200, SPEAK_MS = 15000;
+const LIST_MS = 10000, FEEDS_MS = 2000, SLOW_MS = 125, SPEAK_MS = 15000;
 
 const find = (id) => document.getElementById(id);
 const access = new Access(find);
@@ -116,7 +116,7 @@ async function chart() {
   candleSub = client.subscribe(venue + ".candles_" + interval + "." + symbol, { onMessage: (m) => m.type === "candle" && candles.candle(m) });
   if (!served.has("candles_" + interval)) return;
   try {
-    const answer = await access.get("/api/v1/candles/" + venue + "/" + encodeURIComponent(symbol) + "?interval=" + interval);
+    const answer = await access.get("/api/v1/candles/" + venue + "/" + encodeURIComponent(symbol) + "?limit=600&interval=" + interval);
     if (!answer.ok) return;
     const { candles: past } = await answer.json();
     if (mine()) past.forEach((c) => candles.candle(c));
@@ -148,9 +148,10 @@ function plan() {
     planned = false;
     const fading = ladder.draw(topicOf("book"), now);
     tape.draw();
-    candles.draw();
+    if (candles.hurried) candles.draw();
     if (now - slowAt >= SLOW_MS) {
       slowAt = now;
+      candles.draw();
       depth.draw(topicOf("book"));
       picker.draw();
       figures();
@@ -173,6 +174,7 @@ async function askFeeds() {
   }
 }
 
+candles.onLook = plan;
 every(1000, () => requestAnimationFrame(() => { latency.draw(); subscriptions.draw(client); }));
 every(FEEDS_MS, askFeeds);
 every(LIST_MS, () => { if (client.state === "live") list(); });

@@ -1,7 +1,7 @@
 // The tape: the latest trades, newest first.
 
 import { places } from "/client/tickrelay.js";
-import { group, pad } from "./text.js";
+import { group, pad, put } from "./text.js";
 
 const ROWS = 60;
 
@@ -21,9 +21,10 @@ export class Tape {
 
   reset() {
     this.trades = [];
+    this.fresh = 0; // of trades, how many are not drawn yet
     this.count = 0;
     this.pricePlaces = this.sizePlaces = 0;
-    this.dirty = true;
+    this.redraw = true;
   }
 
   /** apply takes a trade or gap message. */
@@ -31,25 +32,32 @@ export class Tape {
     if (m.type !== "trade" && m.type !== "gap") return;
     if (m.type === "trade") {
       this.count++;
-      this.pricePlaces = Math.max(this.pricePlaces, places(m.price ?? ""));
-      this.sizePlaces = Math.max(this.sizePlaces, places(m.size ?? ""));
+      const price = Math.max(this.pricePlaces, places(m.price ?? "")), size = Math.max(this.sizePlaces, places(m.size ?? ""));
+      this.redraw ||= price !== this.pricePlaces || size !== this.sizePlaces;
+      [this.pricePlaces, this.sizePlaces] = [price, size];
     }
     this.trades.unshift(m);
     if (this.trades.length > ROWS) this.trades.length = ROWS;
-    this.dirty = true;
+    this.fresh++;
   }
 
+  /** draw moves the last rows to the top for what is new: no other row is written. */
   draw() {
-    if (!this.dirty) return;
-    this.dirty = false;
-    this.state.textContent = this.count ? this.count + " since selected" : "none yet";
-    this.rows.forEach((row, i) => {
+    if (this.fresh === 0 && !this.redraw) return;
+    put(this.state, this.count ? this.count + " since selected" : "none yet");
+    const fresh = this.redraw ? ROWS : Math.min(this.fresh, ROWS);
+    const moved = this.rows.splice(ROWS - fresh, fresh);
+    this.rows.unshift(...moved);
+    moved.forEach((row, i) => {
       const trade = this.trades[i];
       row.hidden = !trade;
       if (!trade) return;
       if (trade.type === "gap") this.drawGap(row, trade);
       else this.drawTrade(row, trade);
     });
+    this.body.prepend(...moved);
+    this.fresh = 0;
+    this.redraw = false;
   }
 
   drawTrade(row, trade) {

@@ -209,3 +209,38 @@ test("what a handler throws does not stop the stream", async () => {
   assert.equal(client.state, "live");
   client.close();
 });
+
+test("a token function renews before the end; a fixed token that ended stays away", async () => {
+  let n = 0;
+  const { client, socket } = await start({ token: () => "t" + ++n });
+  await turn();
+  let s = socket();
+  s.open();
+  assert.deepEqual(s.last(), { op: "auth", token: "t1", id: 1 });
+  s.give({ op: "auth", id: 1, topics: [">"], expires: String(BigInt(Date.now() + 1100) * 1000000n) });
+  assert.deepEqual(client.grant.topics, [">"]);
+  for (let i = 0; i < 300 && s.last().token !== "t2"; i++) await new Promise((r) => setTimeout(r, 10));
+  assert.deepEqual(s.last(), { op: "auth", token: "t2", id: 2 });
+  s.end(3000, "token expired");
+  s = await again(s);
+  assert.match(s.protocols[1], /t3$/);
+  client.close();
+
+  const fixed = await start({ token: "only" });
+  fixed.socket().open();
+  fixed.socket().end(3000, "token expired");
+  assert.equal(fixed.client.state, "closed");
+});
+
+test("topics that a new token does not cover end", async () => {
+  const { client, socket } = await start();
+  const states = [];
+  const sub = client.subscribe([BOOK, TRADES], { onTopic: (topic) => states.push(topic.name + " " + topic.state + " " + topic.reason) });
+  const s = socket();
+  s.open();
+  s.give({ op: "subscribed", id: 1, topics: { [BOOK]: { epoch: "7", seq: 3 }, [TRADES]: { epoch: "7", seq: 9 } } }, book(3, 3, SNAPSHOT), { op: "unsubscribed", topics: [BOOK] });
+  assert.equal(client.book(BOOK), undefined);
+  assert.deepEqual([...sub.topics.keys()], [TRADES]);
+  assert.equal(states.at(-1), BOOK + " waiting forbidden");
+  client.close();
+});
