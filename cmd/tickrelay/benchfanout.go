@@ -35,6 +35,9 @@ A default run takes about six minutes; run it on a quiet machine.`,
 			}
 			cfg.Log = slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 			r, err := fanoutbench.Run(c.Context(), cfg)
+			if c.Context().Err() != nil {
+				return nil // Ctrl-C: there is nothing whole to print
+			}
 			return report(c, asJSON, r, err)
 		},
 	}
