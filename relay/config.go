@@ -123,6 +123,10 @@ type Limits struct {
 	// topics that appear when it is used up have no history. Negative: none.
 	HistoryRecords int
 	HistoryBytes   int
+	// CandleBytes bounds the memory of all candles, 112 bytes a bar, default
+	// 256 MiB; beyond it the older half of a topic's bars goes before its day is
+	// over.
+	CandleBytes int
 	// MaxWindows is the number of different depth and conflate_ms pairs that are
 	// kept per topic, default 16.
 	MaxWindows int
@@ -181,6 +185,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.MaxWindows, 16)
 	number(&l.HistoryRecords, 4096)
 	number(&l.HistoryBytes, 64<<20)
+	number(&l.CandleBytes, 256<<20)
 	span(&l.HeadTimeout, 5*time.Second)
 	span(&l.SlowTimeout, 10*time.Second)
 	span(&l.PingEvery, 30*time.Second)

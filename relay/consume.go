@@ -76,6 +76,11 @@ func (h *hub) heartbeat(r *md.Record) {
 
 // begin starts a topic afresh at an epoch's number.
 func (t *topic) begin(epoch int64, seq uint64) {
+	for _, s := range t.candles {
+		if s != nil {
+			s.suspect = true // what came between the two is not known
+		}
+	}
 	if t.live && t.epoch != epoch {
 		t.last, t.gap = t.last[:0], md.Record{}
 		if t.book != nil {
@@ -124,6 +129,9 @@ func (h *hub) eventRecords(ev []md.Record) {
 	for _, st := range t.streams {
 		h.event(st, ev)
 	}
+	if t.channel == md.ChannelTrades {
+		h.candleTrades(t, ev)
+	}
 }
 
 // jump makes a gap of numbers that are missing without one: a producer's mistake,
@@ -137,6 +145,7 @@ func (h *hub) jump(t *topic, next *md.Record) {
 	for _, st := range t.streams {
 		h.gap(st, &gap)
 	}
+	h.candleGap(t)
 }
 
 // bookSnapshot takes one record of a chunked snapshot; at its end every stream gets
@@ -181,6 +190,7 @@ func (h *hub) gapRecord(r *md.Record) {
 	for _, st := range t.streams {
 		h.gap(st, r)
 	}
+	h.candleGap(t)
 }
 
 // topicOf finds or makes the topic of a record; nil if the instrument table does

@@ -57,6 +57,8 @@ func (h *httpServer) api(ctx *fasthttp.RequestCtx, path string) bool {
 		h.topics(ctx, grant)
 	case rest == "feeds":
 		h.feeds(ctx)
+	case strings.HasPrefix(rest, "candles/"):
+		h.candles(ctx, grant, rest[len("candles/"):])
 	case strings.HasPrefix(rest, "book/"):
 		h.book(ctx, grant, rest[len("book/"):])
 	default:

@@ -43,8 +43,12 @@ type hub struct {
 	paced   []*stream   // conflated streams with something to send
 	scratch []md.Record // of snapshots and windows
 	one     [1]md.Record
-	text    []byte // of JSON
-	spare   []request
+	text    []byte      // of JSON
+	bar     []md.Record // of a candle
+
+	began                   int64     // wall ns: the epoch of what the gateway makes itself
+	candling, candlingSpare []*series // with a running bar, or something to tell
+	spare                   []request
 
 	deferred             []request            // taken from inbox, not served yet; part of spare
 	replays              map[replayKey]*frame // made in this turn
@@ -72,6 +76,7 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 	start := time.Now()
 	h.mono = func() int64 { return int64(time.Since(start)) }
 	h.inbox.wake = h.ring
+	h.began = h.wall()
 	return h
 }
 
@@ -97,6 +102,7 @@ func (h *hub) run(ctx context.Context, waiters func(func())) {
 		h.requests(ctx, waiters)
 		busy := h.readRings(ctx, waiters)
 		h.sendPaced()
+		h.candlesDue()
 		h.flush(ctx)
 		if busy || h.inbox.len() > 0 || len(h.deferred) > 0 {
 			continue
@@ -130,8 +136,8 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 
 // nextDue is the time until the first conflated stream may send.
 func (h *hub) nextDue() time.Duration {
-	wait := time.Hour
 	now := h.mono()
+	wait := h.candleWait(now)
 	for _, st := range h.paced {
 		wait = min(wait, time.Duration(max(0, st.due-now)))
 	}

@@ -251,6 +251,7 @@ func (h *hub) topicDown(t *topic) {
 	for _, st := range t.streams {
 		h.gap(st, &gap)
 	}
+	h.candleGap(t)
 }
 
 // topicUp is the first word of a topic whose source is back in the same epoch, at
@@ -267,6 +268,7 @@ func (h *hub) topicUp(t *topic, seq uint64) {
 	for _, st := range t.streams {
 		h.gap(st, &gap)
 	}
+	h.candleGap(t)
 }
 
 // retireAll ends every topic. Its subscribers wait for a topic of the same name, with
@@ -296,5 +298,6 @@ func (h *hub) retireAll() {
 	}
 	clear(h.byName)
 	h.byKey, h.topics, h.paced = nil, nil, nil
+	h.dropCandles()
 	h.stats.topics.Store(0)
 }

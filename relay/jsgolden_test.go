@@ -101,6 +101,11 @@ func goldenEvents() []goldenEvent {
 		add("signal "+itoa(int(s)), md.VenueHyperliquid, md.ChannelSignals,
 			md.Record{Kind: md.KindSignal, Level: s, Price: -250000000, PriceExp: -9, Count: 5})
 	}
+	for _, flags := range []md.Flags{0, md.FlagClosed, md.FlagClosed | md.FlagPartial} {
+		add("candles "+flags.String(), md.VenueOKX, md.ChannelCandles1m, candleRecords(flags)...)
+		add("snapshot of candles "+flags.String(), md.VenueOKX, md.ChannelCandles1s,
+			snapshotOf(append(candleRecords(flags), nextCandle(candleRecords(0))...), md.ChannelCandles1s)...)
+	}
 	for s := range uint8(8) {
 		count := uint32(s)
 		if s == 3 {
@@ -116,6 +121,28 @@ func goldenEvents() []goldenEvent {
 		}
 	}
 	return out
+}
+
+// candleRecords are one candle whose turnover no int64 holds.
+func candleRecords(flags md.Flags) []md.Record {
+	c := candle{start: 1763842080000000000, count: 42, closed: flags&md.FlagClosed != 0, partial: flags&md.FlagPartial != 0,
+		mant: [md.NumCandle]int64{6412345, 6413000, 6412000, 6412550, 125, md.Absent}, exp: [md.NumCandle]int8{-2, -2, -2, -2, -1}}
+	return c.records(nil, &md.Record{Side: uint8(md.ChannelCandles1m)})
+}
+
+func nextCandle(recs []md.Record) []md.Record {
+	for i := range recs {
+		recs[i].ID += 60e9
+	}
+	return recs
+}
+
+func snapshotOf(recs []md.Record, c md.Channel) []md.Record {
+	for i := range recs {
+		recs[i].Flags |= md.FlagSnapshot
+		recs[i].Side = uint8(c)
+	}
+	return recs
 }
 
 const goldenFile = "web/client/test/golden.ndjson"

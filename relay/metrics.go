@@ -12,15 +12,15 @@ import (
 type collector struct {
 	g *Gateway
 
-	connections, accepted, closed, refused, pending       *prometheus.Desc
-	messages, bytes, writes                               *prometheus.Desc
-	overflows, conflated, dropped, clientGaps             *prometheus.Desc
-	requests, errors                                      *prometheus.Desc
-	records, events, hubGaps, duplicates, jumps, unknown  *prometheus.Desc
-	stalls, topics, rings, ringsLost, ringErrors, encoded *prometheus.Desc
-	ringsDown, ringsOpened                                *prometheus.Desc
-	httpAnswers, resumed, replayed, history               *prometheus.Desc
-	reloads, certExpiry, reauthFailed                     *prometheus.Desc
+	connections, accepted, closed, refused, pending                   *prometheus.Desc
+	messages, bytes, writes                                           *prometheus.Desc
+	overflows, conflated, dropped, clientGaps                         *prometheus.Desc
+	requests, errors                                                  *prometheus.Desc
+	records, events, hubGaps, duplicates, jumps, unknown              *prometheus.Desc
+	stalls, topics, rings, ringsLost, ringErrors, encoded             *prometheus.Desc
+	ringsDown, ringsOpened                                            *prometheus.Desc
+	httpAnswers, resumed, replayed, history, candleBytes, candlesLost *prometheus.Desc
+	reloads, certExpiry, reauthFailed                                 *prometheus.Desc
 }
 
 func newCollector(g *Gateway) *collector {
@@ -59,6 +59,8 @@ func newCollector(g *Gateway) *collector {
 		encoded:      d("hub_encoded_total", "Frames encoded, by format.", "format"),
 		resumed:      d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
 		replayed:     d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
+		candleBytes:  d("candle_bytes", "Memory of all candles."),
+		candlesLost:  d("candles_incomplete_total", "What candles do not show, by what: late trades, inexact bars (a quantity that no int64 holds), bars dropped for want of memory.", "what"),
 		history:      d("history_bytes", "Memory of the topics' histories."),
 		reloads:      d("reloads_total", "Times that files of the configuration were read again, by part and result.", "part", "result"),
 		certExpiry:   d("tls_certificate_expiry_seconds", "Unix time at which the certificate in force ends."),
@@ -151,6 +153,10 @@ func (c *collector) hub(ch chan<- prometheus.Metric) {
 	}
 	counter(ch, c.replayed, s.replayed.Load())
 	gauge(ch, c.history, float64(s.history.Load()))
+	gauge(ch, c.candleBytes, float64(s.candles.bytes.Load()))
+	counter(ch, c.candlesLost, s.candles.late.Load(), "late")
+	counter(ch, c.candlesLost, s.candles.inexact.Load(), "inexact")
+	counter(ch, c.candlesLost, s.candles.dropped.Load(), "dropped")
 	gauge(ch, c.topics, float64(s.topics.Load()))
 	gauge(ch, c.ringsDown, float64(s.ringsDown.Load()))
 	counter(ch, c.ringsOpened, s.ringsOpened.Load())

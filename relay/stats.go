@@ -84,6 +84,7 @@ type hubStats struct {
 	resumed     [numResumeOutcomes]atomic.Uint64 // topics resumed
 	replayed    atomic.Uint64                    // bytes encoded from histories
 	history     atomic.Int64                     // bytes allocated for histories
+	candles     candleStats
 }
 
 // acceptStats are counted by the acceptor.

@@ -23,7 +23,7 @@ func (o options) normal(c md.Channel) options {
 	if c != md.ChannelBook {
 		o.depth = 0
 	}
-	if !holdsState(c) {
+	if !holdsState(c) || c == md.ChannelCandles1s || c == md.ChannelCandles1m { // candles have a pace of their own
 		o.conflate = 0
 	}
 	return o

@@ -268,7 +268,8 @@ func TestList(t *testing.T) {
 	c.send(`{"op":"list","id":7}`)
 	m := c.want("list", "")
 	p := m.positions(t)
-	if len(p) != 3 || p[btcTrades].Seq != 1 || string(m.ID) != "7" {
+	if len(p) != 5 || // candles are made of the trades
+		p[btcTrades].Seq != 1 || string(m.ID) != "7" {
 		t.Fatalf("%v", p)
 	}
 }

@@ -28,9 +28,11 @@ type topic struct {
 	// gap is the last gap while the state is not known; Kind 0 once it is.
 	gap md.Record
 
-	source  *input    // the ring that told of it last
-	history history   // of the plain stream
-	streams []*stream // the first is the plain one: no depth, no conflation
+	candles [len(candleIntervals)]*series // of a topic of trades: what is made of them
+	series  *series                       // of a topic of candles
+	source  *input                        // the ring that told of it last
+	history history                       // of the plain stream
+	streams []*stream                     // the first is the plain one: no depth, no conflation
 }
 
 // holdsState reports whether the newest value replaces the ones before it, so that
@@ -39,7 +41,7 @@ type topic struct {
 func holdsState(c md.Channel) bool {
 	switch c {
 	case md.ChannelBook, md.ChannelBBO, md.ChannelTicker, md.ChannelFunding,
-		md.ChannelOpenInterest, md.ChannelStatus:
+		md.ChannelOpenInterest, md.ChannelStatus, md.ChannelCandles1s, md.ChannelCandles1m:
 		return true
 	}
 	return false
@@ -113,6 +115,9 @@ func (t *topic) complete() bool {
 	if t.book != nil {
 		return t.book.State == book.Live
 	}
+	if t.series != nil {
+		return len(t.series.bars) > t.series.first
+	}
 	return len(t.last) > 0
 }
 
@@ -125,6 +130,8 @@ func (t *topic) appendSnapshot(dst []md.Record, depth int) []md.Record {
 	from := len(dst)
 	if t.book != nil {
 		dst = appendBook(dst, t.book, depth)
+	} else if t.series != nil {
+		dst = t.series.appendSnapshot(dst)
 	} else {
 		dst = append(dst, t.last...)
 	}
@@ -137,7 +144,7 @@ func (t *topic) stamp(recs []md.Record, flags md.Flags) {
 	for i := range recs {
 		r := &recs[i]
 		r.Venue, r.Instrument, r.Seq = t.venue, t.instrument, t.seq
-		r.Flags = r.Flags&(md.FlagIDHash|md.FlagRecovered) | flags&^md.FlagConflated
+		r.Flags = r.Flags&(md.FlagIDHash|md.FlagRecovered|md.FlagClosed|md.FlagPartial) | flags&^md.FlagConflated
 	}
 	if n := len(recs); n > 0 {
 		recs[0].Flags |= md.FlagFirst | flags&md.FlagConflated

@@ -41,6 +41,8 @@ func oneOfEach() []Record {
 		f(Record{Kind: KindGap, ID: base.Seq - 2, Side: uint8(ChannelBook), Level: uint8(GapOverrun), Count: 3}),
 		f(Record{Kind: KindSignal, Price: -123456789, PriceExp: SignalExp, Level: uint8(SignalOBI), Count: 5}),
 		f(Record{Kind: KindHeartbeat, ID: 1763842000000000001, Side: uint8(ChannelTrades)}),
+		f(Record{Kind: KindCandle, Flags: FlagClosed | FlagPartial, Price: Absent, Size: 1234567, ID: 1763842080000000000,
+			Side: uint8(ChannelCandles1m), Level: CandleTurnover, SizeExp: -2, Count: 42}),
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // MessageLen is the number of records at the front of event that one JSON
 // message holds: all of a book event, the bid and ask of a bbo, the statistics
-// of a ticker, one record of every other kind. It is 0 only for an empty event.
+// of a ticker, the values of one candle, one record of every other kind. It is 0 only for an empty event.
 func MessageLen(event []Record) int {
 	if len(event) == 0 {
 		return 0
@@ -18,9 +18,11 @@ func MessageLen(event []Record) int {
 		most = len(event)
 	case KindBBO:
 		most = 2
+	case KindCandle:
+		most = NumCandle
 	}
 	n := 1
-	for n < min(most, len(event)) && event[n].Kind == kind {
+	for n < min(most, len(event)) && event[n].Kind == kind && (kind != KindCandle || event[n].ID == event[0].ID) {
 		n++
 	}
 	return n
@@ -73,6 +75,8 @@ func appendMessage(dst []byte, topic string, prev uint64, event []Record) []byte
 		dst = appendBBO(dst, event)
 	case KindTicker:
 		dst = appendTicker(dst, event)
+	case KindCandle:
+		dst = appendCandle(dst, event)
 	default:
 		dst = appendSingle(dst, last)
 	}
@@ -154,6 +158,38 @@ func appendStat(dst []byte, r *Record) []byte {
 		return appendNumber(dst, r.Size, r.SizeExp)
 	}
 	return appendNumber(dst, r.Price, r.PriceExp)
+}
+
+// appendCandle appends start, the values, the number of trades and what is known
+// about its end.
+func appendCandle(dst []byte, event []Record) []byte {
+	last := &event[len(event)-1]
+	dst = append(dst, `,"start":"`...)
+	dst = strconv.AppendUint(dst, last.ID, 10)
+	dst = append(dst, '"')
+	for i := range event {
+		r := &event[i]
+		dst = append(dst, ',', '"')
+		dst = append(dst, CandleName(r.Level)...)
+		dst = append(dst, '"', ':')
+		mant, exp := r.Price, r.PriceExp
+		if CandleIsQuantity(r.Level) {
+			mant, exp = r.Size, r.SizeExp
+		}
+		if mant == Absent {
+			dst = append(dst, "null"...)
+			continue
+		}
+		dst = append(dst, '"')
+		dst = AppendDecimal(dst, mant, exp)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"trades":`...)
+	dst = strconv.AppendUint(dst, uint64(last.Count), 10)
+	dst = append(dst, `,"closed":`...)
+	dst = strconv.AppendBool(dst, last.Flags&FlagClosed != 0)
+	dst = append(dst, `,"incomplete":`...)
+	return strconv.AppendBool(dst, last.Flags&FlagPartial != 0)
 }
 
 // StatIsQuantity reports whether a ticker statistic's value is in Size rather

@@ -53,6 +53,13 @@ func TestAppendJSON(t *testing.T) {
 	f(`{"type":"status",HEAD,"status":"halted"}`, Record{Kind: KindStatus, Level: uint8(StatusHalted)})
 	f(`{"type":"signal",HEAD,"signal":"obi","value":"0.25","levels":5}`,
 		Record{Kind: KindSignal, Level: uint8(SignalOBI), Price: 250000000, PriceExp: SignalExp, Count: 5})
+	candle := func(level uint8, price, size int64) Record {
+		return Record{Kind: KindCandle, Flags: FlagClosed, Side: uint8(ChannelCandles1s), Level: level, Price: price, PriceExp: -1,
+			Size: size, SizeExp: -2, ID: 9000000000, Count: 3}
+	}
+	f(`{"type":"candle",HEAD,"start":"9000000000","open":"1","high":"1.5","low":"0.9","close":"1.2","volume":"0.07","turnover":null,"trades":3,"closed":true,"incomplete":false}`,
+		candle(CandleOpen, 10, Absent), candle(CandleHigh, 15, Absent), candle(CandleLow, 9, Absent), candle(CandleClose, 12, Absent),
+		candle(CandleVolume, Absent, 7), candle(CandleTurnover, Absent, Absent))
 	f(`{"type":"gap",HEAD,"reason":"sequence","first":"7","missed":3}`,
 		Record{Kind: KindGap, Side: uint8(ChannelBook), Level: uint8(GapSequence), ID: 7, Count: 3})
 	f(`{"type":"gap",HEAD,"reason":"disconnect","first":"9","missed":null}`,

@@ -8,7 +8,7 @@ var (
 		KindFunding: "funding", KindOpenInterest: "open_interest",
 		KindLiquidation: "liquidation", KindStatus: "status",
 		KindInstrument: "instrument", KindGap: "gap", KindSignal: "signal",
-		KindHeartbeat: "heartbeat",
+		KindHeartbeat: "heartbeat", KindCandle: "candle",
 	}
 	kindChannels = [...]Channel{
 		KindTrade: ChannelTrades, KindBook: ChannelBook, KindBBO: ChannelBBO,
@@ -27,6 +27,8 @@ var (
 		GapSequence: "sequence", GapChecksum: "checksum", GapDisconnect: "disconnect",
 		GapOverrun: "overrun", GapRange: "range", GapVenue: "venue",
 	}
+	candleNames = [NumCandle]string{CandleOpen: "open", CandleHigh: "high", CandleLow: "low", CandleClose: "close",
+		CandleVolume: "volume", CandleTurnover: "turnover"}
 	statNames = [NumStats]string{
 		StatLast: "last", StatOpen: "open", StatHigh: "high", StatLow: "low",
 		StatVolume: "volume", StatTurnover: "turnover", StatMark: "mark", StatIndex: "index",
@@ -68,8 +70,8 @@ func orUnknown(s string) string {
 func (k Kind) String() string { return orUnknown(name(kindNames[:], int(k))) }
 
 // Channel is the channel that carries live records of this kind. Gap,
-// heartbeat and instrument records belong to none (ChannelAll); a gap or
-// heartbeat has its channel in Side, see Record.Channel.
+// heartbeat, candle and instrument records belong to none (ChannelAll); all
+// but the last have their channel in Side, see Record.Channel.
 func (k Kind) Channel() Channel {
 	if int(k) < len(kindChannels) {
 		return kindChannels[k]
@@ -77,10 +79,10 @@ func (k Kind) Channel() Channel {
 	return ChannelAll
 }
 
-// Channel is the channel of the record's topic: by kind, or by Side for gap
-// and heartbeat; ChannelAll for what concerns no single topic.
+// Channel is the channel of the record's topic: by kind, or by Side for gap,
+// heartbeat and candle; ChannelAll for what concerns no single topic.
 func (r *Record) Channel() Channel {
-	if r.Kind == KindGap || r.Kind == KindHeartbeat {
+	if r.Kind == KindGap || r.Kind == KindHeartbeat || r.Kind == KindCandle {
 		if Channel(r.Side) < NumChannels {
 			return Channel(r.Side)
 		}
@@ -125,6 +127,9 @@ func (g GapReason) String() string { return orUnknown(name(gapReasonNames[:], in
 
 // StatName is the name of a ticker statistic, "unknown" if there is none.
 func StatName(stat uint8) string { return orUnknown(name(statNames[:], int(stat))) }
+
+// CandleName is the name of a candle's value, "unknown" if there is none.
+func CandleName(value uint8) string { return orUnknown(name(candleNames[:], int(value))) }
 
 // TradeSideName names the Side of a trade or a liquidation: buy, sell, unknown.
 func TradeSideName(side uint8) string { return orUnknown(name(tradeSideNames[:], int(side))) }

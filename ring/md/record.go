@@ -45,6 +45,7 @@ const (
 	KindGap          Kind = 10
 	KindSignal       Kind = 11
 	KindHeartbeat    Kind = 12
+	KindCandle       Kind = 13 // made by gateways only
 )
 
 // Control reports whether records of this kind carry no number and are never
@@ -62,6 +63,8 @@ const (
 	FlagIDHash    Flags = 1 << 3 // ID is the 64-bit FNV-1a hash of a text id
 	FlagConflated Flags = 1 << 4 // several events were merged into this delivery
 	FlagRecovered Flags = 1 << 5 // first live value after an upstream gap
+	FlagClosed    Flags = 1 << 6 // candle: its time is over
+	FlagPartial   Flags = 1 << 7 // candle: trades of its time may be missing
 )
 
 // Sides. For trades the aggressor, for book, bbo and liquidation the side of
@@ -124,6 +127,18 @@ const (
 	StatMark     uint8 = 6
 	StatIndex    uint8 = 7
 	NumStats           = 8
+)
+
+// Values of a candle, in Level of a candle record. The candle's channel is in
+// Side, its start (ns) in ID, the number of its trades in Count.
+const (
+	CandleOpen     uint8 = 0
+	CandleHigh     uint8 = 1
+	CandleLow      uint8 = 2
+	CandleClose    uint8 = 3
+	CandleVolume   uint8 = 4 // in Size, as the trades' sizes; Absent if no int64 holds the sum exactly
+	CandleTurnover uint8 = 5 // in Size, sum of price × size; Absent likewise
+	NumCandle            = 6 // records of one candle, in this order
 )
 
 // Venue is the number of an exchange's market. Numbers are never reused.

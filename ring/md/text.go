@@ -40,6 +40,16 @@ func AppendText(dst []byte, topic string, r *Record) []byte {
 		} else {
 			dst = textNumber(dst, "=", r.Price, r.PriceExp)
 		}
+	case KindCandle:
+		dst = append(dst, ' ')
+		dst = append(dst, CandleName(r.Level)...)
+		if CandleIsQuantity(r.Level) {
+			dst = textNumber(dst, "=", r.Size, r.SizeExp)
+		} else {
+			dst = textNumber(dst, "=", r.Price, r.PriceExp)
+		}
+		dst = textUint(dst, " start=", r.ID)
+		dst = textUint(dst, " trades=", uint64(r.Count))
 	default:
 		dst = appendTextOther(dst, r)
 	}
@@ -90,7 +100,7 @@ func appendTextOther(dst []byte, r *Record) []byte {
 }
 
 // flagLetters are in the order of the flags' bits.
-const flagLetters = "LFSHCR"
+const flagLetters = "LFSHCRDP"
 
 // Append appends one letter per flag set, "-" for none: FL, FS, L …
 func (f Flags) Append(dst []byte) []byte {

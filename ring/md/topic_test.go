@@ -138,7 +138,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d venues, %d channels", venues, channels)
 	}
 	for _, s := range []string{Kind(0).String(), Kind(200).String(), GapReason(0).String(), Status(0).String(), Status(99).String(),
-		Signal(0).String(), Venue(0).String(), StatName(NumStats), TradeSideName(3), BookSideName(4), InstrumentKind(0).String()} {
+		Signal(0).String(), Venue(0).String(), StatName(NumStats), CandleName(NumCandle), TradeSideName(3), BookSideName(4), InstrumentKind(0).String()} {
 		if s != "unknown" {
 			t.Errorf("a code outside its list is %q", s)
 		}
@@ -151,7 +151,7 @@ func TestNames(t *testing.T) {
 	}
 	for k := range Kind(255) {
 		gap := Record{Kind: k, Side: uint8(ChannelBook)}
-		if ch := gap.Channel(); (k == KindGap || k == KindHeartbeat) != (ch == ChannelBook) && k != KindBook {
+		if ch := gap.Channel(); (k == KindGap || k == KindHeartbeat || k == KindCandle) != (ch == ChannelBook) && k != KindBook {
 			t.Errorf("%s record is of channel %s", k, ch)
 		}
 	}

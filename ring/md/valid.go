@@ -9,7 +9,7 @@ import (
 var ErrInvalid = errors.New("invalid record")
 
 // AllFlags is every flag that this version defines.
-const AllFlags = FlagLast | FlagFirst | FlagSnapshot | FlagIDHash | FlagConflated | FlagRecovered
+const AllFlags = FlagLast | FlagFirst | FlagSnapshot | FlagIDHash | FlagConflated | FlagRecovered | FlagClosed | FlagPartial
 
 // Valid says what is wrong with a record by the rules of docs/record.md, nil if
 // nothing is. It judges one record: codes, sides, levels, the presence and sign
@@ -35,6 +35,8 @@ func (r *Record) fault() string {
 		return "has a time before 1970"
 	case r.Flags&FlagIDHash != 0 && r.Kind != KindTrade && r.Kind != KindLiquidation:
 		return "cannot have a hashed id"
+	case r.Flags&(FlagClosed|FlagPartial) != 0 && r.Kind != KindCandle:
+		return "is no candle, but closed or partial"
 	case r.Level != 0 && levelless(r.Kind):
 		return "has a level"
 	case r.Side != 0 && sideless(r.Kind):
@@ -151,6 +153,8 @@ func (r *Record) faultState() string {
 		case r.Size != Absent && r.Size < 0, r.Price != Absent && r.Price < 0:
 			return "is negative"
 		}
+	case KindCandle:
+		return r.faultCandle()
 	case KindStatus:
 		if name(statusNames[:], int(r.Level)) == "" {
 			return "code is not defined"
@@ -166,6 +170,26 @@ func (r *Record) faultState() string {
 		if r.Price != Absent && r.Price < 0 || r.Size != Absent && r.Size < 0 {
 			return "has a negative tick or lot"
 		}
+	}
+	return ""
+}
+
+// CandleIsQuantity reports whether a candle's value is in Size rather than in
+// Price.
+func CandleIsQuantity(value uint8) bool { return value == CandleVolume || value == CandleTurnover }
+
+func (r *Record) faultCandle() string {
+	switch {
+	case Channel(r.Side) != ChannelCandles1s && Channel(r.Side) != ChannelCandles1m:
+		return "channel is not one of candles"
+	case r.Level >= NumCandle:
+		return "value is not defined"
+	case r.Count == 0:
+		return "has no trades"
+	case !CandleIsQuantity(r.Level) && r.Price == Absent:
+		return "has no price"
+	case CandleIsQuantity(r.Level) && r.Size != Absent && r.Level == CandleVolume && r.Size < 0:
+		return "has a negative volume"
 	}
 	return ""
 }

@@ -25,14 +25,16 @@ func TestValid(t *testing.T) {
 	for _, r := range oneOfEach() {
 		good(r)
 		byKind[r.Kind] = r
-		bad(r, "flag 64", func(r *Record) { r.Flags |= 64 })
+		if r.Kind != KindCandle {
+			bad(r, "flag 64", func(r *Record) { r.Flags |= 64 })
+		}
 		bad(r, "venue 999", func(r *Record) { r.Venue = 999 })
 		bad(r, "negative event time", func(r *Record) { r.TsEvent = -1 })
 		bad(r, "negative receive time", func(r *Record) { r.TsRecv = -1 })
 		bad(r, "side 200", func(r *Record) { r.Side = 200 })
 		bad(r, "level 200", func(r *Record) { r.Level = 200 })
 		bad(r, "kind 0", func(r *Record) { r.Kind = 0 })
-		bad(r, "kind 13", func(r *Record) { r.Kind = 13 })
+		bad(r, "kind 14", func(r *Record) { r.Kind = 14 })
 	}
 	trade, book, bbo := byKind[KindTrade], byKind[KindBook], byKind[KindBBO]
 	bad(trade, "no price", func(r *Record) { r.Price = Absent })
@@ -58,6 +60,12 @@ func TestValid(t *testing.T) {
 	bad(byKind[KindStatus], "status 0", func(r *Record) { r.Level = 0 })
 	bad(byKind[KindSignal], "another exponent", func(r *Record) { r.PriceExp = -8 })
 	bad(byKind[KindInstrument], "negative tick", func(r *Record) { r.Price = -1 })
+	candle := byKind[KindCandle]
+	bad(candle, "channel of trades", func(r *Record) { r.Side = uint8(ChannelTrades) })
+	bad(candle, "value 6", func(r *Record) { r.Level = NumCandle })
+	bad(candle, "no trades", func(r *Record) { r.Count = 0 })
+	bad(candle, "no open", func(r *Record) { r.Level = CandleOpen })
+	bad(byKind[KindStatus], "closed", func(r *Record) { r.Flags |= FlagClosed })
 	gap := byKind[KindGap]
 	bad(gap, "no channel", func(r *Record) { r.Side = 0 })
 	bad(gap, "no reason", func(r *Record) { r.Level = 0 })

@@ -9,8 +9,8 @@ docs/clients.md has the whole interface, docs/record.md what a record means.
 import os as _os
 
 from ._client import BLOCK, SPIN, YIELD, Book, Client, decimal, floats, to_float
-from ._names import (ABSENT, ASK, BBO, BID, BOOK, BUY, CLEAR, CONFLATED, END, FIELDS, FIRST, FORMATS, FUNDING, GAP, HEARTBEAT,
-                     ID_HASH, INSTRUMENT, LAST, LIQUIDATION, OPEN_INTEREST, RECOVERED, SELL, SIGNAL, SNAPSHOT, STATUS, TICKER,
+from ._names import (ABSENT, ASK, BBO, BID, BOOK, BUY, CANDLE, CLEAR, CLOSED, CONFLATED, END, FIELDS, FIRST, FORMATS, FUNDING, GAP, HEARTBEAT,
+                     ID_HASH, INSTRUMENT, LAST, LIQUIDATION, OPEN_INTEREST, PARTIAL, RECOVERED, SELL, SIGNAL, SNAPSHOT, STATUS, TICKER,
                      TRADE, UNKNOWN_MISSING, Busy, Denied, Error, FormatError, Gone, Instrument, Level, NotRunning, Record,
                      Refused, TopicError, dtype)
 

@@ -23,12 +23,15 @@ INSTRUMENT: int
 GAP: int
 SIGNAL: int
 HEARTBEAT: int
+CANDLE: int
 LAST: int
 FIRST: int
 SNAPSHOT: int
 ID_HASH: int
 CONFLATED: int
 RECOVERED: int
+CLOSED: int
+PARTIAL: int
 BUY: int
 SELL: int
 CLEAR: int

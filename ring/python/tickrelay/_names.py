@@ -6,8 +6,8 @@ FIELDS = ("kind", "flags", "venue", "instrument", "seq", "ts_event", "ts_recv", 
 FORMATS = ("u1", "u1", "<u2", "<u4", "<u8", "<i8", "<i8", "<i8", "<i8",
            "<u8", "u1", "u1", "i1", "i1", "<u4")
 
-TRADE, BOOK, BBO, TICKER, FUNDING, OPEN_INTEREST, LIQUIDATION, STATUS, INSTRUMENT, GAP, SIGNAL, HEARTBEAT = range(1, 13)
-LAST, FIRST, SNAPSHOT, ID_HASH, CONFLATED, RECOVERED = 1, 2, 4, 8, 16, 32
+TRADE, BOOK, BBO, TICKER, FUNDING, OPEN_INTEREST, LIQUIDATION, STATUS, INSTRUMENT, GAP, SIGNAL, HEARTBEAT, CANDLE = range(1, 14)
+LAST, FIRST, SNAPSHOT, ID_HASH, CONFLATED, RECOVERED, CLOSED, PARTIAL = 1, 2, 4, 8, 16, 32, 64, 128
 BUY, SELL = 1, 2
 CLEAR, BID, ASK, END = 0, 1, 2, 3
 ABSENT = -2**63
