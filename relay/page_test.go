@@ -122,6 +122,8 @@ func TestPage(t *testing.T) {
 	shoot(t, b, "light")
 	b.size(1100, 800)
 	shoot(t, b, "narrow")
+	b.size(390, 844)
+	shoot(t, b, "phone")
 	if len(b.errors) > 0 {
 		t.Errorf("the browser reports:\n%s", strings.Join(b.errors, "\n"))
 	}
