@@ -126,6 +126,7 @@ func quick(t *testing.T, name string) *tuned {
 		t.Fatalf("no venue %s", name)
 	}
 	q := &tuned{v, *v.Spec()}
+	q.spec.MaxFrame = min(q.spec.MaxFrame, sim.HugeFrameSize-1)
 	q.spec.SendEvery, q.spec.SnapshotEvery = time.Millisecond, 20*time.Millisecond
 	return q
 }

@@ -82,11 +82,17 @@ func (r *restAnswers) belongs(e *Engine, a *capture.Answer, t *topic) bool {
 	return false
 }
 
-// namesInstrument reports whether a parameter of the address is the name.
+// namesInstrument reports whether a parameter of the address, or a part of its
+// path, is the name.
 func namesInstrument(address, native string) bool {
 	u, err := url.Parse(address)
 	if err != nil {
 		return false
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if part != "" && strings.EqualFold(part, native) {
+			return true
+		}
 	}
 	for _, values := range u.Query() { // in any order: it is a yes or no
 		if slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, native) }) {

@@ -137,13 +137,14 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 func (e *Engine) join(t *topic, now int64) bool {
 	b := t.book
 	base := &e.snap.Events[0]
-	state := BookState{Seq: base.SeqLast, FromREST: true}
+	state := BookState{Seq: base.SeqLast, FromREST: true, Covered: len(b.held.events) == 0}
 	if base.From < base.To {
 		state.Time = e.snap.Recs[base.From].TsEvent
 	}
 	for i := range b.held.events {
 		verdict := e.venue.Sequence(&state, &b.held.events[i].ev)
 		if verdict == VerdictIgnore {
+			state.Covered = true
 			continue
 		}
 		if verdict != VerdictApply { // the snapshot is older than what is held

@@ -283,6 +283,9 @@ const (
 type BookState struct {
 	Seq      int64 // SeqLast of the last event applied, 0 if none
 	FromREST bool  // the book was set by a REST snapshot and no live event was applied since
-	Time     int64 // TsEvent of the last event applied, 0 if none or unknown
-	Empty    bool  // no snapshot yet: only ActionReplace can start the book
+	// Covered: the REST snapshot is not older than the first event held for it,
+	// if there was one. Of use where events have times and no numbers.
+	Covered bool
+	Time    int64 // TsEvent of the last event applied, 0 if none or unknown
+	Empty   bool  // no snapshot yet: only ActionReplace can start the book
 }

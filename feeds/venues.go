@@ -9,6 +9,8 @@ func Venues() []Venue {
 		Bybit{BybitSpot}, Bybit{BybitLinear}, Bybit{BybitInverse},
 		Kraken{}, KrakenFutures{},
 		Deribit{},
+		Coinbase{}, CoinbaseExchange{},
+		Bitstamp{},
 	}
 }
 

@@ -63,6 +63,9 @@ var fixtures = []fixture{
 	krakenFixture(),
 	krakenFuturesFixture(),
 	deribitFixture(),
+	coinbaseFixture(),
+	coinbaseExchangeFixture(),
+	bitstampFixture(),
 }
 
 // TestEveryVenueHasAFixture fails for a venue that nobody tests.

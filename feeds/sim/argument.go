@@ -85,6 +85,24 @@ func push(s *session, st *stream, kind frameKind, payload []byte) {
 	s.data(st.name, kind, newFrame(ws.OpText, payload))
 }
 
+// addressed styles have frames that differ from connection to connection.
+type addressed interface {
+	// address makes the session's frame of a payload.
+	address(s *session, payload []byte) []byte
+}
+
+// send delivers a payload to every member of a stream.
+func (v *argumentVenue) send(st *stream, kind frameKind, payload []byte) {
+	style, own := v.style.(addressed)
+	if !own {
+		st.deliver(kind, newFrame(ws.OpText, payload))
+		return
+	}
+	for _, s := range st.members {
+		push(s, st, kind, style.address(s, payload))
+	}
+}
+
 func (v *argumentVenue) event(ev *Event) {
 	top := topChanged(ev)
 	for _, st := range v.order {
@@ -101,7 +119,7 @@ func (v *argumentVenue) event(ev *Event) {
 				continue
 			}
 			for _, p := range v.style.trades(st, ev.Trades, ev.Time) {
-				st.deliver(kindOther, newFrame(ws.OpText, p))
+				v.send(st, kindOther, p)
 			}
 		default:
 			st.dirty = st.dirty || top || len(ev.Trades) > 0
@@ -117,7 +135,7 @@ func (v *argumentVenue) due(now int64, force bool) {
 		}
 		if kind, p := v.style.payload(st, now); p != nil {
 			st.pushed = now
-			st.deliver(kind, newFrame(ws.OpText, p))
+			v.send(st, kind, p)
 		}
 	}
 }

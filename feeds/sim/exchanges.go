@@ -25,6 +25,8 @@ var exchanges = []exchange{
 	{"bybit", func(s *Server) dialect { return newBybit(s, "spot") }, isSpot, usdtPairs},
 	{"bybit-linear", func(s *Server) dialect { return newBybit(s, "linear") }, isDerivative, usdtPerps},
 	{"bybit-inverse", func(s *Server) dialect { return newBybit(s, "inverse") }, isDerivative, usdPerps},
+	{"coinbase", func(s *Server) dialect { return newCoinbase(s) }, isSpot, usdPairs},
+	{"coinbase-exchange", func(s *Server) dialect { return newCoinbaseExchange(s) }, isSpot, usdPairs},
 	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
 	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}},
 	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},

@@ -93,6 +93,8 @@ type session struct {
 	wanted  []string // streams named in the address
 	class   string   // of streams served, where the venue has classes
 	started bool     // a replay has begun
+	number  int64    // Coinbase: of the next frame
+	beat    int64    // Coinbase: ns of the last heartbeat
 	streams []*stream
 	armed   [numFaults]int // how many of the next frames meet the fault
 	silent  bool           // nothing is sent any more
