@@ -7,10 +7,11 @@ func Venues() []Venue {
 		Binance{}, BinanceUSDM{}, BinanceCOINM{},
 		Bitget{}, OKX{},
 		Bybit{BybitSpot}, Bybit{BybitLinear}, Bybit{BybitInverse},
-		Kraken{}, KrakenFutures{},
-		Deribit{},
 		Coinbase{}, CoinbaseExchange{},
+		Kraken{}, KrakenFutures{},
 		Bitstamp{},
+		Deribit{},
+		Hyperliquid{},
 	}
 }
 

@@ -65,7 +65,7 @@ var fixtures = []fixture{
 	deribitFixture(),
 	coinbaseFixture(),
 	coinbaseExchangeFixture(),
-	bitstampFixture(),
+	bitstampFixture(), hyperliquidFixture(),
 }
 
 // TestEveryVenueHasAFixture fails for a venue that nobody tests.

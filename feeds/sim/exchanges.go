@@ -28,7 +28,9 @@ var exchanges = []exchange{
 	{"coinbase", func(s *Server) dialect { return newCoinbase(s) }, isSpot, usdPairs},
 	{"coinbase-exchange", func(s *Server) dialect { return newCoinbaseExchange(s) }, isSpot, usdPairs},
 	{"kraken", func(s *Server) dialect { return newKraken(s) }, isSpot, usdtPairs},
-	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, []string{"BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"}},
+	{"kraken-futures", func(s *Server) dialect { return newKrakenFutures(s) }, isUSDPerp, usdPerps},
+	{"bitstamp", func(s *Server) dialect { return newBitstamp(s) }, isSpot, usdPairs},
+	{"hyperliquid", func(s *Server) dialect { return newHyperliquid(s) }, isUSDPerp, usdPerps},
 	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},
 }
 

@@ -134,7 +134,7 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 		}
 		stale := s.restArmed[FaultRESTStale] > 0
 		status, body = s.dialect.answer(r, stale)
-		if stale && strings.Contains(r.URL.Path, "depth") && status == http.StatusOK {
+		if stale && (strings.Contains(r.URL.Path, "depth") || strings.Contains(r.URL.Path, "order_book")) && status == http.StatusOK {
 			s.restArmed[FaultRESTStale]--
 		}
 		truncated = status == http.StatusOK && take(FaultRESTTruncated)
