@@ -172,8 +172,9 @@ func (a *acceptor) read(h *head) {
 }
 
 func (a *acceptor) complete(h *head, end int) {
-	if isUpgrade(h.bytes[:end]) {
-		a.upgrade(h, end)
+	venue, path, query := a.g.rawTarget(h.bytes[:end])
+	if isUpgrade(h.bytes[:end]) || venue != 0 && wantsUpgrade(h.bytes[:end]) {
+		a.upgrade(h, end, venue, path+"?"+query)
 		return
 	}
 	if !a.g.http.enter() {
@@ -211,8 +212,9 @@ func (a *acceptor) refuse(h *head, reason refuseReason, status string) {
 	h.stream.Close()
 }
 
-// upgrade answers a WebSocket handshake and hands the stream to a shard.
-func (a *acceptor) upgrade(h *head, end int) {
+// upgrade answers a WebSocket handshake and hands the stream to a shard. venue and
+// target are what a passthrough client asks for.
+func (a *acceptor) upgrade(h *head, end int, venue uint8, target string) {
 	if a.g.connections() >= a.g.cfg.Limits.MaxConns {
 		a.refuse(h, refusedFull, "503 Service Unavailable")
 		return
@@ -224,6 +226,9 @@ func (a *acceptor) upgrade(h *head, end int) {
 	var grant *auth.Grant
 	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins, func(token string) (err error) {
 		grant, err = a.g.admit(token)
+		if err == nil && venue != 0 && !grant.Raw(a.g.raws[venue-1].Venue()) {
+			err = errNoRaw
+		}
 		return err
 	})
 	n, werr := h.stream.Write(answer)
@@ -252,5 +257,6 @@ func (a *acceptor) upgrade(h *head, end int) {
 	a.next++
 	a.g.upgraded.Add(1)
 	rest := append([]byte(nil), h.bytes[end:]...)
-	s.inbox.put(delivery{op: deliverAdopt, conn: &conn{stream: h.stream, client: h.client, shard: s, format: f, grant: grant, in: rest}})
+	c := &conn{stream: h.stream, client: h.client, shard: s, format: f, raw: venue, grant: grant, in: rest}
+	s.inbox.put(delivery{op: deliverAdopt, conn: c, frame: &frame{data: []byte(target)}})
 }

@@ -67,6 +67,8 @@ type Config struct {
 	Listener *os.File
 	// Hold has Run accept nobody until Gateway.Open is called.
 	Hold bool
+	// Raw are the venues whose own frames are passed through. None: /raw/ does not exist.
+	Raw []RawVenue
 	// Auth says whom to let in. nil: everybody, to everything.
 	Auth *auth.Config
 	// TLS encrypts the port. nil: plain text.

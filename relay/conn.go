@@ -55,7 +55,8 @@ type conn struct {
 	slowSince int64 // mono ns of the first overflow since the queue was empty, else 0
 	deadline  int64 // mono ns, of the closing handshake; while open, when it is told to go, 0: it may stay
 	refilled  int64 // mono ns
-	inflight  int32 // requests that the hub has not answered
+	inflight  int16 // requests that the hub has not answered
+	raw       uint8 // passthrough: the venue's number from 1; 0: the protocol of the relay
 	tokens    float32
 	refused   int32
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tickrelay/relay/auth"
+	passthrough "tickrelay/relay/raw"
 	"tickrelay/ring"
 )
 
@@ -25,6 +26,7 @@ type Gateway struct {
 	reloads   reloaders
 	auth      *auth.Verifier // nil: everybody is everyone
 	everyone  *auth.Grant
+	raws      []*passthrough.Hub
 	http      *httpServer
 	addr      netip.AddrPort
 	started   time.Time
@@ -58,12 +60,15 @@ func New(cfg Config) (*Gateway, error) {
 		g.reloads.add("certificate", g.cert.files, g.cert.load)
 	}
 	g.everyone = auth.Open()
+	var err error
+	if g.raws, err = newRaws(g); err != nil {
+		return nil, err
+	}
 	if cfg.Auth != nil {
 		c := *cfg.Auth
 		if c.Log == nil {
 			c.Log = cfg.Log
 		}
-		var err error
 		if g.auth, err = auth.New(c); err != nil {
 			return nil, err
 		}
@@ -76,11 +81,10 @@ func New(cfg Config) (*Gateway, error) {
 			g.closePollers()
 			return nil, err
 		}
-		s.places, s.offenders, s.admit = g.clients, g.offenders, g.admit
+		s.places, s.offenders, s.admit, s.raws = g.clients, g.offenders, g.admit, g.raws
 		g.shards = append(g.shards, s)
 	}
 	g.hub.shards = g.shards
-	var err error
 	if g.accept, err = newAcceptor(g); err != nil {
 		g.closePollers()
 		return nil, err
@@ -163,6 +167,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	loop(len(g.shards), g.accept.run)
 	wg.Go(func() { g.hub.run(ctx, wg.Go) })
 	wg.Go(func() { g.reloads.run(ctx) })
+	g.runRaws(ctx, wg.Go)
 	g.cfg.Log.Info("gateway listens", "addr", g.addr.String(), "shards", len(g.shards))
 	<-ctx.Done()
 	end := time.Now().Add(g.cfg.Limits.DrainTimeout)

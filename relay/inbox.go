@@ -16,6 +16,7 @@ const (
 	deliverRefresh                    // the state of a stream for a subscriber that was conflated
 	deliverAdopt                      // a new connection
 	deliverDone                       // a request is answered
+	deliverClose                      // a passthrough client is to go, with this close frame
 	deliverRetire                     // everybody is to go, within from ns
 )
 

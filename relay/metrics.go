@@ -119,6 +119,7 @@ func (c *collector) clients(ch chan<- prometheus.Metric) {
 		counter(ch, c.encoded, g.hubStats.encoded[i].Load(), name)
 	}
 	counter(ch, c.reauthFailed, c.sum(func(s *shardStats) *atomic.Uint64 { return &s.reauthFailed }))
+	rawMetrics(ch, g.raws)
 	for _, p := range g.reloads.parts {
 		counter(ch, c.reloads, p.ok.Load(), p.part, "ok")
 		counter(ch, c.reloads, p.failed.Load(), p.part, "failed")

@@ -70,6 +70,9 @@ func (g *Gateway) Retire(ctx context.Context, spread time.Duration) {
 func (s *shard) retireAll(spread time.Duration) {
 	s.retire = s.now + int64(spread)
 	for i, c := range s.conns {
+		if c.state != connOpen {
+			continue
+		}
 		c.deadline = s.now + 1 + int64(spread)*int64(i)/int64(len(s.conns))
 	}
 }

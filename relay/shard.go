@@ -11,6 +11,7 @@ import (
 
 	"tickrelay/nettune"
 	"tickrelay/relay/auth"
+	passthrough "tickrelay/relay/raw"
 )
 
 // shard is one fan-out loop: a poller and the connections on it.
@@ -22,6 +23,7 @@ type shard struct {
 	offenders *offenders // nil if nobody asks
 	places    *clients   // the gateway's count of connections; nil in a shard without one
 	admit     func(token string) (*auth.Grant, error)
+	raws      []*passthrough.Hub // the gateway's
 	inbox     inbox[delivery]
 	staged    []delivery // the hub's: what it will put into inbox next
 	stats     shardStats
@@ -178,13 +180,15 @@ func (s *shard) deliver(d *delivery) {
 	}
 	c := d.conn
 	if d.op == deliverAdopt {
-		s.adopt(c)
+		s.adopt(c, d.frame)
 		return
 	}
 	if c.state != connOpen {
 		return
 	}
 	switch d.op {
+	case deliverClose:
+		s.rawEnd(c, d.frame)
 	case deliverAnswer:
 		c.answer(d.frame)
 	case deliverDone:
@@ -255,13 +259,17 @@ func (s *shard) leaveAll(c *conn) {
 		s.leave(sb)
 	}
 	c.subs, c.shed = few[uint32, *sub]{}, nil
+	if c.raw != 0 {
+		s.raws[c.raw-1].Gone(c)
+	}
 	if c.known {
 		c.known = false
 		s.ask(request{op: requestGone, conn: c})
 	}
 }
 
-func (s *shard) adopt(c *conn) {
+// adopt takes a connection; target is what a passthrough client asked for.
+func (s *shard) adopt(c *conn, target *frame) {
 	if err := s.poller.Adopt(c.stream); err != nil || s.draining != 0 {
 		s.gone(c)
 		s.stats.adopted.Add(1)
@@ -278,6 +286,9 @@ func (s *shard) adopt(c *conn) {
 	s.conns = append(s.conns, c)
 	s.stats.adopted.Add(1)
 	s.stats.open.Add(1)
+	if c.raw != 0 {
+		s.rawAdopt(c, target.data)
+	}
 	if head := c.in; len(head) > 0 {
 		c.in = nil
 		s.input(c, head)

@@ -69,6 +69,10 @@ func (s *shard) message(c *conn, m message) {
 		s.peerCloses(c, m.payload)
 	case ws.OpText:
 		if c.state == connOpen {
+			if c.raw != 0 {
+				s.rawText(c, m.payload)
+				return
+			}
 			s.serve(c, m.payload)
 		}
 	}

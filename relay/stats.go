@@ -19,11 +19,12 @@ const (
 	closedDrain                          // the relay shut down (1001)
 	closedToken                          // the token expired or was revoked (3000)
 	closedRestart                        // another gateway took over (1012)
+	closedUpstream                       // a passthrough client whose venue was lost (1012, 1013)
 	numCloseReasons
 )
 
 var closeReasons = [numCloseReasons]string{"client", "lost", "protocol", "utf8", "unsupported",
-	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart"}
+	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart", "upstream"}
 
 // refuseReason says why the acceptor did not let a connection through.
 type refuseReason uint8

@@ -14,6 +14,11 @@ import (
 // webSocketPath is the one path that speaks WebSocket.
 const webSocketPath = "/ws"
 
+// wantsUpgrade reports whether there is an Upgrade field.
+func wantsUpgrade(head []byte) bool {
+	return bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:"))
+}
+
 // isUpgrade reports whether a head asks for the WebSocket, rightly or not: the path
 // is /ws and there is an Upgrade field. handshake then judges it.
 func isUpgrade(head []byte) bool {
@@ -21,7 +26,7 @@ func isUpgrade(head []byte) bool {
 	_, rest, _ := bytes.Cut(line, []byte(" "))
 	target, _, _ := bytes.Cut(rest, []byte(" "))
 	path, _, _ := bytes.Cut(target, []byte("?"))
-	return string(path) == webSocketPath && bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:"))
+	return string(path) == webSocketPath && wantsUpgrade(head)
 }
 
 var errOrigin = errors.New("relay: origin not allowed")

@@ -28,6 +28,7 @@ type fileConfig struct {
 	Rings      []ringConfig `yaml:"rings"`
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 	Limits     limitsConfig `yaml:"limits"`
+	Raw        []rawConfig  `yaml:"raw"`     // venues whose own frames the gateway passes through; default none
 	Metrics    string       `yaml:"metrics"` // address of /metrics in a process with feeds only; default none
 	Auth       *authConfig  `yaml:"auth"`    // whom the gateway lets in; default everybody
 	TLS        tlsConfig    `yaml:"tls"`     // of the gateway's port; default plain text
@@ -196,6 +197,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	c.Limits.validate(d)
 	c.validateProxies(d)
 	c.TLS.validate(d)
+	c.validateRaw(d)
 	c.Auth.validate(d)
 	c.validateOrigins(d)
 	strategies := map[string]bool{}
