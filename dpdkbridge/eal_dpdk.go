@@ -33,6 +33,8 @@ var eal struct {
 	done bool
 	huge bool
 	err  error
+
+	devices int // opened so far
 }
 
 // startEAL initialises DPDK once, with the memory that the first caller wants.

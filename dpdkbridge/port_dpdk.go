@@ -103,11 +103,6 @@ func (b *bridge) open() error {
 // deviceArgs is the device as DPDK names it, and its arguments.
 func (b *bridge) deviceArgs() (name, args string, err error) {
 	d := b.dev
-	// A name is unique in the process; the lock's file is too.
-	unit := strings.NewReplacer("/", "", ".", "", "-", "").Replace(d.name)
-	if len(unit) > 24 {
-		unit = unit[len(unit)-24:]
-	}
 	switch d.driver {
 	case "pci":
 		return d.name, b.cfg.Args, nil
@@ -132,7 +127,8 @@ func (b *bridge) deviceArgs() (name, args string, err error) {
 	if b.cfg.Args != "" {
 		args += "," + b.cfg.Args
 	}
-	return "net_" + d.driver + "_" + unit, args, nil
+	// A name is the process's own: two ends of one memif may both be here.
+	return fmt.Sprintf("net_%s%d", d.driver, deviceNumber()), args, nil
 }
 
 // frameSize is a slot of af_packet's ring: a power of two with room for its head.
@@ -208,6 +204,14 @@ func unlinkStale(path string) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(path)
 	}
+}
+
+// deviceNumber numbers virtual devices.
+func deviceNumber() int {
+	eal.Lock()
+	defer eal.Unlock()
+	eal.devices++
+	return eal.devices
 }
 
 // takeCopy reserves a copy of lwIP.

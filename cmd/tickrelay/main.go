@@ -71,7 +71,7 @@ Start with: tickrelay demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(), runCommand(), checkCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand())
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand(), dpdkCommand())
 	return root
 }
 
