@@ -94,6 +94,15 @@ func goldenEvents() []goldenEvent {
 	add("liquidation", md.VenueKucoin, md.ChannelLiquidations,
 		md.Record{Kind: md.KindLiquidation, Price: 6400000, Size: 5, ID: 12345, Side: md.SideSell, PriceExp: -2},
 		md.Record{Kind: md.KindLiquidation, Flags: md.FlagIDHash, Price: 1, Size: 5, ID: math.MaxUint64, Side: md.SideBuy})
+	var bars []md.Record
+	for bar := range uint64(2) {
+		for v := range uint8(md.NumCandle) {
+			bars = append(bars, md.Record{Kind: md.KindCandle, Level: v, Side: uint8(md.ChannelCandles1m), ID: 1763842080000000000 + bar*60e9,
+				Price: 6412345 + int64(v), PriceExp: -2, Size: 125 * int64(v), SizeExp: -1, Count: 42, Flags: []md.Flags{md.FlagClosed, md.FlagPartial}[bar]})
+		}
+	}
+	bars[5].Size = md.Absent
+	add("candles", md.VenueBinance, md.ChannelCandles1m, bars...)
 	for s := range uint8(13) {
 		add("status "+itoa(int(s)), md.VenueBitstamp, md.ChannelStatus, md.Record{Kind: md.KindStatus, Level: s, ID: uint64(s%2) * 1763842200000000000})
 	}
