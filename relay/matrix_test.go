@@ -29,12 +29,12 @@ func TestMatrixNode(t *testing.T) {
 		v := newValve(t, g.Addr().String())
 		valves = append(valves, v)
 		f.open("ws://"+v.listener.Addr().String()+"/ws", format, followSub{Topics: []string{btcTrades}},
-			followSub{Topics: []string{btcBook}, Depth: 10}, followSub{Topics: []string{"*.bbo.*"}, ConflateMs: 50})
+			followSub{Topics: []string{btcBook}, Depth: 10}, followSub{Topics: []string{"*.bbo.*"}, ConflateMs: 50}, followSub{Topics: []string{"binance.candles_1s.BTC-USDT"}})
 	}
 	full := func(trades, sessions int) bool {
 		for _, r := range f.report() {
 			b := r.Books[btcBook]
-			if len(r.Trades) < trades || r.Sessions < sessions || b.State != "live" || len(b.Bids) != 10 || len(r.Seqs) != 6 {
+			if len(r.Trades) < trades || r.Sessions < sessions || b.State != "live" || len(b.Bids) != 10 || len(r.Seqs) != 7 {
 				return false
 			}
 		}
@@ -46,7 +46,7 @@ func TestMatrixNode(t *testing.T) {
 	}
 	eventually(t, "more after coming back", func() bool { return full(20, 2) })
 	for i, r := range f.report() {
-		if len(r.Wrong) > 0 || r.Gaps > 0 || r.Lost > 0 || r.Resumed < 6 {
+		if len(r.Wrong) > 0 || r.Gaps > 0 || r.Lost > 0 || r.Resumed < 7 {
 			t.Errorf("client %d: wrong %v, %d gaps, %d lost, %d topics resumed", i, r.Wrong, r.Gaps, r.Lost, r.Resumed)
 		}
 	}
