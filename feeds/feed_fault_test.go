@@ -34,11 +34,11 @@ func TestFeedSurvivesFaults(t *testing.T) {
 		{name: "duplicate", fault: sim.FaultDuplicate},
 		{name: "stall", fault: sim.FaultStall, edit: brief},
 		{name: "slow drip", fault: sim.FaultSlowDrip, edit: brief},
-		{name: "announced end", fault: sim.FaultNotice, venues: []string{"binance", "binance-usdm", "binance-coinm", "okx"}, edit: brief,
+		{name: "announced end", fault: sim.FaultNotice, venues: []string{"binance", "binance-usdm", "binance-coinm", "okx", "bitfinex"}, edit: brief,
 			count: func(f *Feed) uint64 { return f.Health().Lines[0].Connects }},
 		{name: "missing update", fault: sim.FaultMissingSeq, gap: md.GapSequence,
 			count: func(f *Feed) uint64 { return f.Stats().Gaps[md.GapSequence].Load() }},
-		{name: "wrong checksum", fault: sim.FaultBadChecksum, venues: []string{"bitget", "okx", "kraken"}, gap: md.GapChecksum,
+		{name: "wrong checksum", fault: sim.FaultBadChecksum, venues: []string{"bitget", "okx", "kraken", "bitfinex"}, gap: md.GapChecksum,
 			edit:  func(_ *tuned, o *sim.Options) { o.Checksums = true },
 			count: func(f *Feed) uint64 { return f.Stats().ChecksumsBad.Load() }},
 	} {

@@ -118,6 +118,23 @@ type tuned struct {
 
 func (v *tuned) Spec() *Spec { return &v.spec }
 
+// Open implements Opener as the venue does.
+func (v *tuned) Open(dst [][]byte, rq *Requests) [][]byte {
+	if o, ok := v.Venue.(Opener); ok {
+		return o.Open(dst, rq)
+	}
+	return dst
+}
+
+// NewConn implements Stateful as the venue does; one without state is its own
+// connection.
+func (v *tuned) NewConn() Conn {
+	if s, ok := v.Venue.(Stateful); ok {
+		return s.NewConn()
+	}
+	return v.Venue
+}
+
 // quick makes a venue's pace fit for tests.
 func quick(t *testing.T, name string) *tuned {
 	t.Helper()

@@ -66,6 +66,7 @@ var fixtures = []fixture{
 	coinbaseFixture(),
 	coinbaseExchangeFixture(),
 	bitstampFixture(), hyperliquidFixture(),
+	bitfinexFixture(),
 }
 
 // TestEveryVenueHasAFixture fails for a venue that nobody tests.

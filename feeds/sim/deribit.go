@@ -103,6 +103,9 @@ func (v *deribit) text(s *session, msg []byte) {
 		return
 	}
 	st := v.sessions[s]
+	if st == nil { // it has ended
+		return
+	}
 	switch q.Method {
 	case "public/test":
 		st.asked = false

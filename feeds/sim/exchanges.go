@@ -32,6 +32,7 @@ var exchanges = []exchange{
 	{"bitstamp", func(s *Server) dialect { return newBitstamp(s) }, isSpot, usdPairs},
 	{"hyperliquid", func(s *Server) dialect { return newHyperliquid(s) }, isUSDPerp, usdPerps},
 	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},
+	{"bitfinex", func(s *Server) dialect { return newBitfinex(s) }, isBitfinex, []string{"BTC-USDT", "BTC-USDT-PERP", "ETH-USDT"}},
 }
 
 var (

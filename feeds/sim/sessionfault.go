@@ -133,12 +133,15 @@ func hugeFrame() wireFrame {
 
 // falsify returns the frame with another checksum; false if it has none.
 func falsify(frame wireFrame) (wireFrame, bool) {
-	name := []byte(`"checksum":`)
-	i := bytes.Index(frame, name)
+	i := -1
+	for _, name := range []string{`"checksum":`, `"cs",`} {
+		if k := bytes.Index(frame, []byte(name)); k >= 0 {
+			i = k + len(name)
+		}
+	}
 	if i < 0 {
 		return nil, false
 	}
-	i += len(name)
 	for i < len(frame) && (frame[i] == '-' || frame[i] == '"') {
 		i++
 	}
