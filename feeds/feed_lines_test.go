@@ -8,10 +8,10 @@ import (
 	"tickrelay/ring/md"
 )
 
-// lossy makes one frame in about a hundred never arrive on one of the lines, at
-// random, whatever stream it is of.
+// lossy makes one frame in about a hundred never arrive on one of the lines,
+// at random, whatever stream it is of.
 func lossy(o *sim.Options) {
-	o.Faults.Seed = 5
+	o.Faults.Seed, o.Faults.Oldest = 5, true
 	o.Faults.Every = map[sim.Fault]int{sim.FaultLose: 100}
 }
 

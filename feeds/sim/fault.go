@@ -96,6 +96,9 @@ type Faults struct {
 	// Possible leaves out the faults of Every that make no sense at the venue,
 	// instead of refusing them.
 	Possible bool
+	// Oldest makes them happen to the oldest connection only, as if the way to it
+	// alone were bad.
+	Oldest bool
 }
 
 // possible is f without the faults that a venue does not support.

@@ -286,6 +286,9 @@ func (s *Server) Calm() {
 func (s *Server) event(ev *Event) {
 	s.plan.next(func(f Fault, choice uint64) {
 		one := s.sessions
+		if s.o.Faults.Oldest {
+			choice = 0
+		}
 		if n := uint64(len(one)); n > 0 {
 			one = one[choice%n:][:1]
 		}
