@@ -235,6 +235,13 @@ func exchangeChanges(b []byte, i int, d *Decoded) int {
 	i, more := jsonscan.Open(b, i, '[')
 	for more {
 		r := d.slot(md.KindBook)
+		if next := usualChange(b, i, r); next >= 0 {
+			if i, more = jsonscan.Next(b, next, '['); i < 0 {
+				return i
+			}
+			continue
+		}
+		*r = md.Record{Kind: md.KindBook}
 		next, first := jsonscan.Open(b, i, '[')
 		if !first {
 			return jsonscan.Bad
@@ -255,6 +262,31 @@ func exchangeChanges(b []byte, i int, d *Decoded) int {
 		i, more = jsonscan.Next(b, next, '[')
 	}
 	return i
+}
+
+// usualChange reads a change that has no white space; a negative index says that
+// it is otherwise.
+func usualChange(b []byte, i int, r *md.Record) int {
+	if i < 0 || len(b)-i < len(`["sell",`) {
+		return jsonscan.Bad
+	}
+	switch {
+	case string(b[i:i+7]) == `["buy",`:
+		r.Side, i = md.SideBid, i+7
+	case string(b[i:i+8]) == `["sell",`:
+		r.Side, i = md.SideAsk, i+8
+	default:
+		return jsonscan.Bad
+	}
+	r.Price, r.PriceExp, i = jsonscan.Number(b, i)
+	if uint(i) >= uint(len(b)) || b[i] != ',' {
+		return jsonscan.Bad
+	}
+	r.Size, r.SizeExp, i = jsonscan.Number(b, i+1)
+	if uint(i) >= uint(len(b)) || b[i] != ']' || r.Size < 0 {
+		return jsonscan.Bad
+	}
+	return i + 1
 }
 
 func (m *exchangeMessage) snapshot(b []byte, d *Decoded) int {

@@ -5,12 +5,24 @@ import (
 	"tickrelay/ring/md"
 )
 
-// krakenFuturesTickerKeys are the members of ticker: first those whose value is a
-// number, in the order of krakenFuturesValue, then the others.
+// krakenFuturesTickerKeys are the members of ticker in the order in which they
+// come.
 var krakenFuturesTickerKeys = jsonscan.Names(
-	"bid", "ask", "bid_size", "ask_size", "last", "open", "high", "low", "volume", "volumeQuote",
-	"markPrice", "index", "openInterest", "relative_funding_rate", "relative_funding_rate_prediction",
-	"time", "feed", "product_id", "next_funding_rate_time", "suspended", "post_only")
+	"time", "product_id", "funding_rate", "funding_rate_prediction", "relative_funding_rate",
+	"relative_funding_rate_prediction", "next_funding_rate_time", "feed", "bid", "ask", "bid_size", "ask_size",
+	"volume", "dtm", "leverage", "index", "premium", "last", "change", "suspended", "tag", "pair", "openInterest",
+	"markPrice", "maturityTime", "post_only", "volumeQuote", "open", "high", "low")
+
+// krakenFuturesTickerUse maps the members above to what they are.
+var krakenFuturesTickerUse = [...]uint8{
+	krakenFuturesTickTime, krakenFuturesTickName, krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesRate,
+	krakenFuturesNext, krakenFuturesTickNext, krakenFuturesTickOther, krakenFuturesBid, krakenFuturesAsk, krakenFuturesBidSize, krakenFuturesAskSize,
+	krakenFuturesLast + md.StatVolume, krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesLast + md.StatIndex,
+	krakenFuturesTickOther, krakenFuturesLast + md.StatLast, krakenFuturesTickOther, krakenFuturesTickSuspended,
+	krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesOI,
+	krakenFuturesLast + md.StatMark, krakenFuturesTickOther, krakenFuturesTickPost, krakenFuturesLast + md.StatTurnover,
+	krakenFuturesLast + md.StatOpen, krakenFuturesLast + md.StatHigh, krakenFuturesLast + md.StatLow,
+}
 
 // Numbers of a ticker.
 const (
@@ -23,6 +35,16 @@ const (
 	krakenFuturesRate = krakenFuturesOI + 1
 	krakenFuturesNext = krakenFuturesRate + 1
 	krakenFuturesNums = krakenFuturesNext + 1
+)
+
+// Members of a ticker that are no numbers, behind those that are.
+const (
+	krakenFuturesTickOther = krakenFuturesNums + iota
+	krakenFuturesTickTime
+	krakenFuturesTickName
+	krakenFuturesTickNext
+	krakenFuturesTickSuspended
+	krakenFuturesTickPost
 )
 
 // krakenFuturesTick is a ticker as it was read.
@@ -47,7 +69,11 @@ func krakenFuturesTicker(b []byte, i int, d *Decoded) int {
 		if at < 0 {
 			return at
 		}
-		if i = t.member(b, at, k, d); i < 0 {
+		use := uint8(krakenFuturesTickOther)
+		if uint(k) < uint(len(krakenFuturesTickerUse)) {
+			use = krakenFuturesTickerUse[k]
+		}
+		if i = t.member(b, at, use, d); i < 0 {
 			return i
 		}
 		if k >= 0 {
@@ -56,7 +82,11 @@ func krakenFuturesTicker(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, keys, k+1)
+		if at = keys[k+1].After(b, i); at >= 0 {
+			k++
+		} else {
+			k, at = jsonscan.Member(b, i, keys, k+1)
+		}
 	}
 	if at < 0 || t.native == nil || t.v[krakenFuturesBidSize] < 0 || t.v[krakenFuturesAskSize] < 0 {
 		return jsonscan.Bad
@@ -66,28 +96,30 @@ func krakenFuturesTicker(b []byte, i int, d *Decoded) int {
 }
 
 // member reads the value of a member.
-func (t *krakenFuturesTick) member(b []byte, at, k int, d *Decoded) (next int) {
-	switch k {
-	case krakenFuturesNums:
+func (t *krakenFuturesTick) member(b []byte, at int, use uint8, d *Decoded) (next int) {
+	switch use {
+	case krakenFuturesTickTime:
 		t.ts, next = jsonscan.Time(b, at)
-	case krakenFuturesNums + 2:
+	case krakenFuturesTickName:
 		t.native, next = jsonscan.Text(b, at)
-	case krakenFuturesNums + 3:
+	case krakenFuturesTickNext:
 		t.next, next = instant(b, at)
-	case krakenFuturesNums + 4:
+	case krakenFuturesTickSuspended:
 		t.suspended, next = jsonscan.Bool(b, at)
 		t.hasStatus = true
-	case krakenFuturesNums + 5:
+	case krakenFuturesTickPost:
 		t.post, next = jsonscan.Bool(b, at)
+	case krakenFuturesTickOther:
+		return jsonscan.Skip(b, at)
 	default:
-		if uint(k) >= krakenFuturesNums || jsonscan.IsNull(b, at) {
+		if jsonscan.IsNull(b, at) {
 			return jsonscan.Skip(b, at)
 		}
-		if t.v[k], t.e[k], next = jsonscan.Number(b, at); next == jsonscan.Range {
+		if t.v[use], t.e[use], next = jsonscan.Number(b, at); next == jsonscan.Range {
 			d.Refused++
 			return jsonscan.Skip(b, at)
 		}
-		t.has |= 1 << uint(k)
+		t.has |= 1 << use
 	}
 	return next
 }

@@ -3,14 +3,13 @@ package decodebench
 import (
 	"testing"
 
-	"tickrelay/feeds"
 	"tickrelay/ring/md"
 )
 
 // BenchmarkDecode is one frame by the venue's decoder and by the baseline, for
 // profiles; the ratios are better read from Run, which takes turns.
 func BenchmarkDecode(b *testing.B) {
-	for _, v := range feeds.Venues() {
+	for _, v := range measured() {
 		sets, err := frameSets(v, Config{Seed: 1})
 		if err != nil {
 			b.Fatal(err)

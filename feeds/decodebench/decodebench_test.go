@@ -42,7 +42,7 @@ func TestRunCaptures(t *testing.T) {
 // TestFrames holds the built-in frames to the venues' decoders and to sizes as
 // in a market.
 func TestFrames(t *testing.T) {
-	for _, v := range feeds.Venues() {
+	for _, v := range measured() {
 		sets, err := frameSets(v, Config{Seed: 3})
 		if err != nil {
 			t.Fatal(err)
