@@ -143,6 +143,11 @@ func TestTopicRights(t *testing.T) {
 	if at := c.want("subscribed", "").positions(t); len(at) != 2 {
 		t.Errorf("subscribed: %v", at)
 	}
+	d, _ := dialWith(t, g, "/ws", bearerHeader(deskToken))
+	d.send(`{"op":"resume","topics":{"%s":{"epoch":"1","seq":0}},"patterns":["*.*.*"]}`, tradeTopic)
+	if at := d.want("subscribed", "").positions(t); len(at) != 2 {
+		t.Errorf("resumed: %v", at)
+	}
 	// Topics that appear later are judged too.
 	s.add(md.VenueBinance, "ETH-USDT", md.ChannelBBO, md.ChannelTrades, md.ChannelBook)
 	s.quote("binance.bbo.ETH-USDT", 1, 2)

@@ -1,10 +1,18 @@
 package relay
 
-import "tickrelay/ring/md"
+import (
+	"tickrelay/relay/auth"
+	"tickrelay/ring/md"
+)
 
 // match finds the topics that exist and that any pattern selects, in the order of
-// their appearance.
-func (h *hub) match(patterns []md.Pattern) []*topic {
+// their appearance, as far as they are granted.
+func (h *hub) match(patterns []md.Pattern, g *auth.Grant) []*topic {
+	return sift(h.matchAll(patterns), g)
+}
+
+// matchAll is match for who has been granted what it selects.
+func (h *hub) matchAll(patterns []md.Pattern) []*topic {
 	var found []*topic
 	taken := map[*topic]bool{}
 	wild := patterns[:0:0]

@@ -52,12 +52,12 @@ func (h *hub) resume(r *request) {
 		r.patterns = append(r.patterns, p.topic)
 		named[p.topic.String()] = true
 	}
-	if !h.permits(r) || !h.room(r, k, h.match(r.patterns)) {
+	if !h.permits(r) || !h.room(r, k, h.match(r.patterns, r.grant)) {
 		return
 	}
 	var joined []*stream
 	missed := map[*stream]resumePoint{}
-	for _, t := range h.match(fresh) {
+	for _, t := range h.match(fresh, r.grant) {
 		if named[t.name] {
 			continue
 		}

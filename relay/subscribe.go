@@ -138,7 +138,7 @@ func (h *hub) subscribe(r *request) {
 	if !h.permits(r) {
 		return
 	}
-	topics := sift(h.match(r.patterns), r.grant)
+	topics := h.match(r.patterns, r.grant)
 	if !h.room(r, k, topics) {
 		return
 	}
@@ -269,7 +269,7 @@ func (h *hub) unsubscribe(r *request) {
 				delete(k.points, name)
 			}
 		}
-		for _, t := range h.match(r.patterns) {
+		for _, t := range h.matchAll(r.patterns) {
 			st := k.streams.get(t)
 			if st == nil {
 				continue
