@@ -72,6 +72,7 @@ type sub struct {
 	stale  bool
 	asked  bool // the hub was asked for the state
 	listed bool // is in conn.shed
+	policy policy
 	from   uint64
 
 	// rebase: there was no state to send, so the next message connects to from.
@@ -122,10 +123,10 @@ func (c *conn) room() bool {
 	}
 	c.sweep(true)
 	l := &c.shard.limits
-	if c.messages() >= l.QueueMessages*3/4 || c.bytes >= l.QueueBytes*3/4 {
+	if c.state == connOpen && (c.messages() >= l.QueueMessages*3/4 || c.bytes >= l.QueueBytes*3/4) {
 		c.sweep(false)
 	}
-	return !c.full()
+	return c.state == connOpen && !c.full()
 }
 
 // sweep takes messages of one class out of the queue: of streams that hold state,
@@ -136,6 +137,7 @@ func (c *conn) sweep(state bool) {
 		from++
 	}
 	kept := c.queue[:from]
+	var breached *sub
 	for _, q := range c.queue[from:] {
 		if q.sub == nil || q.f.keep || q.sub.info.state != state {
 			kept = append(kept, q)
@@ -143,9 +145,15 @@ func (c *conn) sweep(state bool) {
 		}
 		c.bytes -= len(q.f.data)
 		q.sub.lose(q.f)
+		if q.sub.policy == policyClose {
+			breached = q.sub
+		}
 	}
 	clear(c.queue[len(kept):])
 	c.queue = kept
+	if breached != nil {
+		c.breach(breached)
+	}
 }
 
 // giveUp empties the queue but for a frame that is half sent.
@@ -165,7 +173,9 @@ func (c *conn) giveUp() {
 func (sb *sub) lose(f *frame) {
 	stats := &sb.c.shard.stats
 	if sb.info.state {
-		stats.conflated.Add(1)
+		if !sb.tellsLoss() {
+			stats.conflated.Add(1)
+		}
 		if !sb.stale {
 			sb.stale, sb.from = true, f.prev
 		}
@@ -188,15 +198,24 @@ func (sb *sub) lose(f *frame) {
 func (c *conn) event(sb *sub, f *frame) {
 	if sb.rebase && !f.keep {
 		sb.rebase = false
-		f = withPrev(f, c.format, sb.from)
+		if sb.tellsLoss() {
+			sb.tellLoss(f.prev)
+		} else {
+			f = withPrev(f, c.format, sb.from)
+		}
 	}
 	if sb.stale && !f.keep {
-		c.shard.stats.conflated.Add(1)
+		if !sb.tellsLoss() {
+			c.shard.stats.conflated.Add(1)
+		}
 		return
 	}
 	if !c.room() || sb.stale && !f.keep {
 		if c.state == connOpen {
 			sb.lose(f)
+			if sb.policy == policyClose {
+				c.breach(sb)
+			}
 		}
 		return
 	}
@@ -272,7 +291,11 @@ func (c *conn) refresh(sb *sub, f *frame) {
 	}
 	sb.stale = false
 	sb.rebase = f == nil
-	if f != nil {
-		c.push(withPrev(f, c.format, sb.from), sb)
+	if f == nil {
+		return
 	}
+	if sb.tellsLoss() {
+		sb.tellLoss(f.seq)
+	}
+	c.push(withPrev(f, c.format, sb.from), sb)
 }

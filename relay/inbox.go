@@ -23,6 +23,7 @@ const (
 // delivery is one message to a shard.
 type delivery struct {
 	op     deliverOp
+	policy policy // with deliverSubscribe
 	stream uint32
 	frames [numFormats]*frame // of an event
 	frame  *frame             // of anything else, may be nil

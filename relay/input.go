@@ -284,10 +284,13 @@ func (h *hub) retireAll() {
 				continue
 			}
 			if p, err := md.ParsePattern(t.name); err == nil {
-				h.hold(c, k, patternKey{p, st.opt})
+				opt := st.opt
+				opt.policy = k.policies[t]
+				h.hold(c, k, patternKey{p, opt})
 			}
 			k.keepPoint(t.name, resumePoint{epoch: t.epoch, seq: t.seq})
 			k.streams.delete(t)
+			delete(k.policies, t)
 			h.leave(c, st)
 		}
 		t.history.free()

@@ -39,7 +39,7 @@ func newCollector(g *Gateway) *collector {
 		writes:       d("ws_writes_total", "Write calls for them."),
 		overflows:    d("ws_queue_overflows_total", "Client queues that reached their bounds."),
 		conflated:    d("ws_conflated_total", "State messages left out for slow clients, who get the newest state instead."),
-		dropped:      d("ws_dropped_total", "Numbers of trades, liquidations and signals left out for slow clients, told by gap messages."),
+		dropped:      d("ws_dropped_total", "Numbers left out for slow clients and told by gap messages: of trades, liquidations and signals, and of state where the policy is drop."),
 		clientGaps:   d("ws_gaps_sent_total", "Gap messages made for what was left out."),
 		requests:     d("ws_requests_total", "Requests of clients, by operation.", "op"),
 		errors:       d("ws_errors_total", "Error answers, by code.", "code"),

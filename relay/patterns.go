@@ -118,8 +118,9 @@ func (h *hub) joinLater(c *conn, t *topic, opt options) bool {
 		return false
 	}
 	k.streams.set(t, st)
+	k.setPolicy(t, opt.policy)
 	st.add(1, c.format, c.shard.index)
-	h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo})
+	h.send(c, delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, policy: opt.policy})
 	return true
 }
 

@@ -18,7 +18,7 @@ const (
 	codeRequest     = "bad_request"  // a field is missing or of the wrong type
 	codeOp          = "bad_op"       // op is not known
 	codeTopic       = "bad_topic"    // a topic or pattern is malformed, or names no venue or channel
-	codeOption      = "bad_option"   // depth or conflate_ms is out of range
+	codeOption      = "bad_option"   // depth, conflate_ms or policy is out of range
 	codeUnsupported = "unsupported"  // right, but not offered here (raw)
 	codeLimit       = "limit"        // too many topics, patterns or option sets
 	codeRate        = "rate_limited" // too many requests
@@ -199,7 +199,11 @@ func optionsOf(v *fastjson.Value) (opt options, err *badRequest) {
 		return opt, err
 	}
 	ms, err := intOf(v, "conflate_ms", MaxConflate)
-	return options{depth: depth, conflate: time.Duration(ms) * time.Millisecond}, err
+	if err != nil {
+		return opt, err
+	}
+	p, err := policyOf(v)
+	return options{depth: depth, conflate: time.Duration(ms) * time.Millisecond, policy: p}, err
 }
 
 func intOf(v *fastjson.Value, key string, most int) (int, *badRequest) {

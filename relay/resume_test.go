@@ -25,6 +25,7 @@ type returner struct {
 	binary bool
 	depth  int
 	ms     int
+	policy string
 	c      *wsClient
 
 	last    map[string]uint64
@@ -48,7 +49,7 @@ func (r *returner) connect() {
 	}
 	r.c = dial(r.t, r.g, proto)
 	r.c.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	options := fmt.Sprintf(`"depth":%d,"conflate_ms":%d`, r.depth, r.ms)
+	options := fmt.Sprintf(`"depth":%d,"conflate_ms":%d,"policy":"%s"`, r.depth, r.ms, r.policy)
 	if _, ok := r.last[btcTrades]; ok {
 		r.c.send(`{"op":"resume","topics":{"%s":{"epoch":"%d","seq":%d}}}`, btcTrades, testEpoch, r.last[btcTrades])
 	} else {
@@ -259,7 +260,7 @@ func interleave(t *testing.T, seed uint64, binary bool) {
 	prices := map[uint64]int64{}
 	var all []*returner
 	for _, o := range [][2]int{{0, 0}, {3, 0}, {0, 5}, {3, 5}} {
-		r := &returner{t: t, g: g, binary: binary, depth: o[0], ms: o[1], last: map[string]uint64{}, trades: map[uint64]int64{}}
+		r := &returner{t: t, g: g, binary: binary, depth: o[0], ms: o[1], policy: policies[rnd.IntN(2)], last: map[string]uint64{}, trades: map[uint64]int64{}}
 		r.connect()
 		all = append(all, r)
 	}

@@ -195,6 +195,7 @@ func (s *shard) deliver(d *delivery) {
 		c.inflight--
 	case deliverSubscribe:
 		sb := s.join(c, d.info)
+		sb.policy = d.policy
 		if d.frame != nil {
 			c.event(sb, d.frame)
 		}
@@ -332,7 +333,7 @@ func (s *shard) close(c *conn, code ws.StatusCode, text string, reason closeReas
 		return
 	}
 	s.leaveAll(c)
-	if reason == closedSlow {
+	if reason == closedSlow || reason == closedPolicy {
 		c.giveUp()
 	}
 	c.push(closeFrame(code, text), nil)

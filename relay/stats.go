@@ -20,11 +20,12 @@ const (
 	closedToken                          // the token expired or was revoked (3000)
 	closedRestart                        // another gateway took over (1012)
 	closedUpstream                       // a passthrough client whose venue was lost (1012, 1013)
+	closedPolicy                         // slow, with a subscription that wants to be closed then (1008)
 	numCloseReasons
 )
 
 var closeReasons = [numCloseReasons]string{"client", "lost", "protocol", "utf8", "unsupported",
-	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart", "upstream"}
+	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart", "upstream", "slow_policy"}
 
 // refuseReason says why the acceptor did not let a connection through.
 type refuseReason uint8

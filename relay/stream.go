@@ -17,9 +17,11 @@ import (
 type options struct {
 	depth    int           // levels per side, 0 for the whole book
 	conflate time.Duration // least time between messages, 0 for every event
+	policy   policy        // of the subscription; no stream's
 }
 
 func (o options) normal(c md.Channel) options {
+	o.policy = policyConflate
 	if c != md.ChannelBook {
 		o.depth = 0
 	}

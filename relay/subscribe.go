@@ -53,6 +53,7 @@ type client struct {
 	streams  few[*topic, *stream]
 	patterns few[*patternHolders, struct{}]
 	points   map[string]resumePoint // of topics that do not exist yet
+	policies map[*topic]policy      // other than policyConflate
 	grant    *auth.Grant
 }
 
@@ -199,9 +200,10 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 			h.leave(c, old)
 		}
 		k.streams.set(st.t, st)
+		k.setPolicy(st.t, r.opt.policy)
 		st.add(1, c.format, c.shard.index)
 		delete(k.points, st.topic)
-		d := delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo}
+		d := delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, policy: r.opt.policy}
 		if p, ok := missed[st]; ok {
 			d.frame = h.catchUp(c, st, p)
 			// Of a book that is broken or being built there is nothing to send yet.
@@ -275,6 +277,7 @@ func (h *hub) unsubscribe(r *request) {
 				continue
 			}
 			k.streams.delete(t)
+			delete(k.policies, t)
 			h.leave(r.conn, st)
 			if n++; n > 1 {
 				out = append(out, ',')
