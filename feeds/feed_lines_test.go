@@ -35,11 +35,13 @@ func TestFeedTwoLossyLines(t *testing.T) {
 			r.live()
 			clear(r.seen.gaps) // of before both lines brought everything
 			s := r.feed.Stats()
-			r.wait("losses that were filled", func() bool { return s.Parked.Load() > 5 })
+			lost := func() uint64 { return r.server.Injected(sim.FaultLose) }
+			before := lost()
+			r.wait("losses", func() bool { return lost() > before+20 })
 			r.cutLine(1)
 			r.wait("the line to come back", func() bool { return r.feed.Health().Lines[1].Connects == 2 })
-			parked := s.Parked.Load()
-			r.wait("more losses that were filled", func() bool { return s.Parked.Load() > parked+3 })
+			before = lost()
+			r.wait("more losses", func() bool { return lost() > before+20 })
 			r.live()
 			if n := len(r.seen.gaps); n != 0 {
 				t.Errorf("gaps %v; %d events waited for the other line", r.seen.gaps, s.Parked.Load())

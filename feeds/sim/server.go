@@ -275,6 +275,13 @@ func (s *Server) refuse() {
 	})
 }
 
+// Injected is how often a fault has happened, by itself or by Inject.
+func (s *Server) Injected(f Fault) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.injected[f]
+}
+
 // Calm ends the faults that happen by themselves.
 func (s *Server) Calm() {
 	s.mu.Lock()
