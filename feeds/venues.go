@@ -11,6 +11,7 @@ func Venues() []Venue {
 		Kraken{}, KrakenFutures{},
 		Bitstamp{},
 		Deribit{},
+		Gateio{}, GateioFutures{},
 		Hyperliquid{},
 		Bitfinex{},
 	}

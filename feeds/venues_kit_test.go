@@ -59,6 +59,7 @@ type captureCase struct {
 // than the kit.
 var fixtures = []fixture{
 	binanceUSDMFixture(), binanceCOINMFixture(),
+	gateioFixture(), gateioFuturesFixture(),
 	bybitFixtures()[0], bybitFixtures()[1], bybitFixtures()[2],
 	krakenFixture(),
 	krakenFuturesFixture(),

@@ -70,6 +70,8 @@ func (v *argumentVenue) subscribe(s *session, a argument) bool {
 			st.show(n)
 			st.dirty = false
 		}
+		clear(st.touched[0])
+		clear(st.touched[1])
 		st.pushed = v.srv.m.cfg.Clock.Now().UnixNano()
 	}
 	if !slices.Contains(st.members, s) {
@@ -114,6 +116,7 @@ func (v *argumentVenue) event(ev *Event) {
 			st.dirty = st.dirty || top
 		case n > 0:
 			st.dirty = true
+			st.touch(ev)
 		case st.channel == "trade" || st.channel == "trades":
 			if len(ev.Trades) == 0 {
 				continue
@@ -138,6 +141,37 @@ func (v *argumentVenue) due(now int64, force bool) {
 			v.send(st, kind, p)
 		}
 	}
+}
+
+// touch notes the levels that an event changed, where the stream wants that.
+func (st *stream) touch(ev *Event) {
+	if st.touched[0] == nil {
+		return
+	}
+	for _, c := range ev.Changes {
+		st.touched[sideIndex(c.Bid)][c.Level.Price] = struct{}{}
+	}
+}
+
+// changes are the levels touched since the last call, with their present sizes,
+// best first, those included that are again as they were: whoever has a REST
+// snapshot from between the two may need them.
+func (st *stream) changes() (bids, asks []Level) {
+	var out [2][]Level
+	for i, side := range []*ladder{&st.in.bids, &st.in.asks} {
+		for price := range st.touched[i] {
+			out[i] = append(out[i], side.at(price))
+		}
+		slices.SortFunc(out[i], func(x, y Level) int {
+			if side.better(x.Price, y.Price) {
+				return -1
+			}
+			return 1
+		})
+		clear(st.touched[i])
+	}
+	st.last = st.in.seq
+	return out[0], out[1]
 }
 
 // difference moves what the stream shows on to the present book and returns the

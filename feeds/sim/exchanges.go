@@ -32,6 +32,8 @@ var exchanges = []exchange{
 	{"bitstamp", func(s *Server) dialect { return newBitstamp(s) }, isSpot, usdPairs},
 	{"hyperliquid", func(s *Server) dialect { return newHyperliquid(s) }, isUSDPerp, usdPerps},
 	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},
+	{"gateio", func(s *Server) dialect { return newGateio(s, "spot.") }, isSpot, usdtPairs},
+	{"gateio-futures", func(s *Server) dialect { return newGateio(s, "futures.") }, isDerivative, usdtPerps},
 	{"bitfinex", func(s *Server) dialect { return newBitfinex(s) }, isBitfinex, []string{"BTC-USDT", "BTC-USDT-PERP", "ETH-USDT"}},
 }
 

@@ -134,7 +134,7 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 		}
 		stale := s.restArmed[FaultRESTStale] > 0
 		status, body = s.dialect.answer(r, stale)
-		if stale && (strings.Contains(r.URL.Path, "depth") || strings.Contains(r.URL.Path, "order_book")) && status == http.StatusOK {
+		if stale && isBook(r.URL.Path) && status == http.StatusOK {
 			s.restArmed[FaultRESTStale]--
 		}
 		truncated = status == http.StatusOK && take(FaultRESTTruncated)
@@ -167,4 +167,9 @@ func appendLevels(dst []byte, levels []Level, one func(dst []byte, lv Level) []b
 		dst = append(dst, ']')
 	}
 	return append(dst, ']')
+}
+
+// isBook says whether a REST path is that of a book snapshot.
+func isBook(path string) bool {
+	return strings.Contains(path, "depth") || strings.Contains(path, "book") || strings.Contains(path, "level2")
 }
