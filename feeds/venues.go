@@ -12,6 +12,7 @@ func Venues() []Venue {
 		Bitstamp{},
 		Deribit{},
 		Gateio{}, GateioFutures{},
+		Kucoin{}, KucoinFutures{},
 		Hyperliquid{},
 		Bitfinex{},
 	}

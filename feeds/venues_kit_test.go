@@ -60,6 +60,7 @@ type captureCase struct {
 var fixtures = []fixture{
 	binanceUSDMFixture(), binanceCOINMFixture(),
 	gateioFixture(), gateioFuturesFixture(),
+	kucoinFixture(), kucoinFuturesFixture(),
 	bybitFixtures()[0], bybitFixtures()[1], bybitFixtures()[2],
 	krakenFixture(),
 	krakenFuturesFixture(),

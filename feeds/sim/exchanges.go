@@ -34,6 +34,8 @@ var exchanges = []exchange{
 	{"deribit", func(s *Server) dialect { return newDeribit(s) }, isDeribit, []string{"BTC-USDC-PERP", "ETH-USDC-PERP", "BTC-USD-261225-90000-C"}},
 	{"gateio", func(s *Server) dialect { return newGateio(s, "spot.") }, isSpot, usdtPairs},
 	{"gateio-futures", func(s *Server) dialect { return newGateio(s, "futures.") }, isDerivative, usdtPerps},
+	{"kucoin", func(s *Server) dialect { return newKucoin(s, false) }, isSpot, usdtPairs},
+	{"kucoin-futures", func(s *Server) dialect { return newKucoin(s, true) }, isDerivative, usdtPerps},
 	{"bitfinex", func(s *Server) dialect { return newBitfinex(s) }, isBitfinex, []string{"BTC-USDT", "BTC-USDT-PERP", "ETH-USDT"}},
 }
 
