@@ -108,14 +108,6 @@ func parseDevice(s string) (device, error) {
 	return device{driver, name}, nil
 }
 
-// iface is the kernel's interface under the device, "" if there is none.
-func (d device) iface() string {
-	if d.driver == "af_xdp" || d.driver == "af_packet" {
-		return d.name
-	}
-	return ""
-}
-
 func (c Config) withDefaults() Config {
 	set := func(p *int, v int) {
 		if *p == 0 {

@@ -19,11 +19,6 @@ import (
 	"tickrelay/nettune"
 )
 
-func init() {
-	roles["open"] = func(args []byte) (any, error) { return openRole(args) }
-	roles["hold"] = func(args []byte) (any, error) { return holdRole(args) }
-}
-
 // openRole opens a port and closes it again; the outcome is its error.
 func openRole(args []byte) (any, error) {
 	var c Config
@@ -211,24 +206,23 @@ func onePort(t *testing.T, driver string) {
 	nothingAttached(t, b, "vh")
 }
 
-func init() {
-	roles["echo"] = func([]byte) (any, error) {
-		l, err := net.Listen("tcp", "10.4.0.1:7000")
-		if err != nil {
-			return nil, err
-		}
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() { _, _ = io.Copy(c, c); c.Close() }()
-			}
-		}()
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		return nil, l.Close()
+// echoRole answers on the kernel's sockets until its input ends.
+func echoRole([]byte) (any, error) {
+	l, err := net.Listen("tcp", "10.4.0.1:7000")
+	if err != nil {
+		return nil, err
 	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(c, c); c.Close() }()
+		}
+	}()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return nil, l.Close()
 }
 
 // holder is a process that holds a port.

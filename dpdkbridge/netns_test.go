@@ -1,3 +1,5 @@
+//go:build dpdk
+
 package dpdkbridge
 
 import (
@@ -12,7 +14,9 @@ import (
 
 // roles are what the test binary does when it runs itself in a namespace: the
 // name is in the environment, the arguments are JSON.
-var roles = map[string]func(args []byte) (any, error){}
+var roles = map[string]func(args []byte) (any, error){
+	"wire": wireRole, "talk": talkRole, "open": openRole, "hold": holdRole, "echo": echoRole, "shared": sharedRole,
+}
 
 const roleEnv, roleArgs = "TICKRELAY_DPDK_ROLE", "TICKRELAY_DPDK_ARGS"
 

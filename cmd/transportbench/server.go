@@ -32,11 +32,10 @@ type peer struct {
 
 // server serves all its connections from one loop.
 type server struct {
-	p       nettune.Poller
-	peers   map[*peer]struct{}
-	buf     []byte
-	frame   []byte // of the stream
-	streams int
+	p     nettune.Poller
+	peers map[*peer]struct{}
+	buf   []byte
+	frame []byte // of the stream
 }
 
 // Serve is the other end of Measure: it calls ready with the bound address and

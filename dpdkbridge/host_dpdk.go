@@ -1,3 +1,5 @@
+//go:build dpdk
+
 package dpdkbridge
 
 import (
@@ -114,4 +116,12 @@ func linkLocal(addrs []netip.Prefix) netip.Addr {
 	binary.BigEndian.PutUint64(ip[8:], h.Sum64())
 	ip[8] &^= 2 // not derived from a global identifier (RFC 4291, appendix A)
 	return netip.AddrFrom16(ip)
+}
+
+// iface is the kernel's interface under the device, "" if there is none.
+func (d device) iface() string {
+	if d.driver == "af_xdp" || d.driver == "af_packet" {
+		return d.name
+	}
+	return ""
 }

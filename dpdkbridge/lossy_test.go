@@ -18,23 +18,22 @@ import (
 	"tickrelay/dpdkbridge/wire"
 )
 
-func init() {
-	roles["wire"] = func(args []byte) (any, error) {
-		var a wireArgs
-		if err := json.Unmarshal(args, &a); err != nil {
-			return nil, err
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), a.For)
-		defer cancel()
-		return wire.Run(ctx, a.Config)
+func wireRole(args []byte) (any, error) {
+	var a wireArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return nil, err
 	}
-	roles["talk"] = func(args []byte) (any, error) {
-		var a talkArgs
-		if err := json.Unmarshal(args, &a); err != nil {
-			return nil, err
-		}
-		return a.run()
+	ctx, cancel := context.WithTimeout(context.Background(), a.For)
+	defer cancel()
+	return wire.Run(ctx, a.Config)
+}
+
+func talkRole(args []byte) (any, error) {
+	var a talkArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return nil, err
 	}
+	return a.run()
 }
 
 type wireArgs struct {
