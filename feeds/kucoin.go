@@ -25,7 +25,8 @@ type Kucoin struct{ kucoin }
 
 // KucoinFutures is KuCoin's market of perpetual and dated contracts. Its book is
 // level2, one change per frame, joined to the full snapshot, which is public:
-// sequence = previous sequence + 1. Sizes are contracts.
+// sequence = previous sequence + 1. Sizes are contracts, but the volume that its
+// tickers tell is in the base.
 type KucoinFutures struct{ kucoin }
 
 var (

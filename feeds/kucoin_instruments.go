@@ -132,12 +132,17 @@ func (KucoinFutures) Native(symbol string) (string, bool) {
 // the last Friday of the month.
 func (KucoinFutures) Symbol(native, class string) (string, md.InstrumentKind, bool) {
 	if name, ok := strings.CutSuffix(native, "M"); ok {
-		base, quote, ok := splitQuote(name)
-		kind := md.InstrumentPerp
-		if quote == "USD" {
-			kind = md.InstrumentPerpInverse
+		for _, quote := range [...]string{"USDT", "USDC", "USD"} {
+			base, ok := strings.CutSuffix(name, quote)
+			if !ok || base == "" {
+				continue
+			}
+			if quote == "USD" {
+				return kucoinCoin(base) + "-USD-PERP", md.InstrumentPerpInverse, true
+			}
+			return kucoinCoin(base) + "-" + quote + "-PERP", md.InstrumentPerp, true
 		}
-		return kucoinCoin(base) + "-" + quote + "-PERP", kind, ok
+		return "", 0, false
 	}
 	if len(native) < 5 || native[len(native)-4] != 'M' {
 		return "", 0, false

@@ -72,6 +72,7 @@ func kucoinFuturesFixture() fixture {
 		}},
 		symbols: []symbolCase{
 			{native: "XBTUSDTM", symbol: "BTC-USDT-PERP", kind: md.InstrumentPerp},
+			{native: "XBTUSDM", symbol: "BTC-USD-PERP", kind: md.InstrumentPerpInverse},
 			{native: "ETHUSDM", symbol: "ETH-USD-PERP", kind: md.InstrumentPerpInverse},
 			{native: "SOLUSDCM", symbol: "SOL-USDC-PERP", kind: md.InstrumentPerp},
 			{native: "XBTMH26", symbol: "BTC-USD-260327", kind: md.InstrumentFutureInverse},

@@ -34,6 +34,7 @@ var okxSpec = Spec{
 		{md.ChannelTicker, "tickers, mark-price", ""},
 		{md.ChannelFunding, "funding-rate", ""},
 		{md.ChannelOpenInterest, "open-interest", ""},
+		{md.ChannelLiquidations, "liquidation-orders", ""},
 	},
 	PriceExp: -8, SizeExp: -8,
 	Ping: []byte("ping"), PingEvery: 20 * time.Second,
@@ -83,6 +84,10 @@ func okxRequest(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
 		case md.ChannelOpenInterest:
 			if s.Instrument.Kind > md.InstrumentSpot {
 				channels = []string{"open-interest"}
+			}
+		case md.ChannelLiquidations:
+			if arg := okxLiquidationArg(s.Instrument); arg != "" {
+				args = append(args, arg)
 			}
 		}
 		for _, c := range channels {
@@ -234,6 +239,8 @@ func okxData(b []byte, i int, d *Decoded, channel, native []byte) int {
 		each = okxFunding
 	case "open-interest":
 		each = okxOpenInterest
+	case "liquidation-orders":
+		each = okxLiquidations
 	default:
 		return jsonscan.Skip(b, i)
 	}
