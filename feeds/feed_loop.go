@@ -62,6 +62,8 @@ type loop struct {
 	started    bool // connections may be made
 	stopping   bool
 	circuit    circuit
+	taps       []*ring.FrameWriter
+	tapped     ring.Frame
 }
 
 func newLoop(cfg *Config) (*loop, error) {

@@ -8,6 +8,7 @@ import (
 
 	"tickrelay/feeds/wsconn"
 	"tickrelay/nettune"
+	"tickrelay/ring"
 )
 
 // framesPerTurn bounds what one line may do before the others, the timers and
@@ -220,6 +221,9 @@ func (s *session) live() {
 	s.told = FaultNone
 	s.namesAt, s.strange = l.mono+int64(namesEvery), 0
 	l.attemptSucceeded()
+	if len(l.taps) > 0 {
+		l.tap(s.line, ring.FrameConnect, 0, []byte(s.endpoint.url()), l.wall)
+	}
 	l.engine.Connected(s.line, l.wall)
 	l.settle()
 	s.read() // frames may have come with the answer to the upgrade
@@ -236,7 +240,7 @@ func (s *session) read() {
 			s.more = true
 			break
 		}
-		_, payload, rx, err := s.conn.Read()
+		op, payload, rx, err := s.conn.Read()
 		if err != nil {
 			if err != nettune.ErrWouldBlock {
 				s.fail(err)
@@ -245,6 +249,9 @@ func (s *session) read() {
 		}
 		frames++
 		bytes += uint64(len(payload))
+		if len(l.taps) > 0 {
+			l.tap(s.line, 0, uint8(op), payload, rx)
+		}
 		l.frame(s.line, payload, rx)
 	}
 	if s.conn != nil {
@@ -263,6 +270,9 @@ func (s *session) fail(err error) {
 	s.drop()
 	s.stats.fault(fault, err, l.wall)
 	if was == LineLive {
+		if len(l.taps) > 0 {
+			l.tap(s.line, ring.FrameClose, 0, []byte(fault.String()), l.wall)
+		}
 		if l.mono-s.liveAt >= int64(l.cfg.Backoff.Healthy) && s.stats.frames.Load() > s.had {
 			s.attempt = 0
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,16 @@ type endpoint struct {
 	header string // as in the Host header
 	target string // path and query
 	tls    bool
+}
+
+// url is the address without its query, which may hold a secret.
+func (e endpoint) url() string {
+	scheme := "ws://"
+	if e.tls {
+		scheme = "wss://"
+	}
+	path, _, _ := strings.Cut(e.target, "?")
+	return scheme + e.header + path
 }
 
 func parseEndpoint(raw string) (endpoint, error) {

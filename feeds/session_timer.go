@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tickrelay/nettune"
+	"tickrelay/ring"
 )
 
 // never is a deadline that does not come.
@@ -136,6 +137,9 @@ func (s *session) send(now int64) error {
 	for len(o.queue) > 0 && now >= o.freeAt && now >= o.queue[0].at {
 		if err := s.conn.WriteText(o.queue[0].frame); err != nil {
 			return err
+		}
+		if len(s.l.taps) > 0 {
+			s.l.tap(s.line, ring.FrameSent, 1, o.queue[0].frame, s.l.wall)
 		}
 		o.queue = append(o.queue[:0], o.queue[1:]...)
 		o.freeAt = now + int64(spec.SendEvery)

@@ -28,7 +28,7 @@ const (
 const (
 	magicData  = 0x474e49524b434954 // "TICKRING" in memory
 	magicCtl   = 0x4c54434b43495420 // " TICKCTL" in memory
-	formatRecs = 1                  // 64-byte records; 2 is kept for raw frames
+	formatRecs = 1                  // 64-byte records; 2 is of raw frames, see frames.go
 	formatCast = 3                  // 64-byte records for any number of readers
 	pageSize   = 4096
 	nameSize   = 64
