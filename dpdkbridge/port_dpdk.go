@@ -100,19 +100,21 @@ func (b *bridge) open() error {
 	return nil
 }
 
-// deviceArgs is the device as DPDK names it, and its arguments.
-func (b *bridge) deviceArgs() (name, args string, err error) {
+// deviceArgs is the device as DPDK names it, and its arguments; loaded is to be
+// called once it is open.
+func (b *bridge) deviceArgs() (name, args string, loaded func(), err error) {
 	d := b.dev
+	loaded = func() {}
 	switch d.driver {
 	case "pci":
-		return d.name, b.cfg.Args, nil
+		return d.name, b.cfg.Args, loaded, nil
 	case "af_xdp":
 		args = "iface=" + d.name + ",start_queue=0,queue_count=" + strconv.Itoa(b.cfg.Queues)
 		prog, remove, err := writeSteering(&b.cfg)
 		if err != nil {
-			return "", "", err
+			return "", "", nil, err
 		}
-		defer func() { b.undo = append(b.undo, remove) }()
+		loaded = remove
 		args += ",xdp_prog=" + prog
 	case "af_packet":
 		args = "iface=" + d.name + ",qpairs=" + strconv.Itoa(b.cfg.Queues) + ",framesz=" + strconv.Itoa(frameSize(b.cfg.MTU)) + ",framecnt=1024,blocksz=" + strconv.Itoa(32*frameSize(b.cfg.MTU)) + ",qdisc_bypass=1"
@@ -128,7 +130,7 @@ func (b *bridge) deviceArgs() (name, args string, err error) {
 		args += "," + b.cfg.Args
 	}
 	// A name is the process's own: two ends of one memif may both be here.
-	return fmt.Sprintf("net_%s%d", d.driver, deviceNumber()), args, nil
+	return fmt.Sprintf("net_%s%d", d.driver, deviceNumber()), args, loaded, nil
 }
 
 // frameSize is a slot of af_packet's ring: a power of two with room for its head.
@@ -152,10 +154,11 @@ func (b *bridge) openPort() error {
 		}
 		b.undo = append(b.undo, func() { detachXDP(name) })
 	}
-	name, args, err := b.deviceArgs()
+	name, args, loaded, err := b.deviceArgs()
 	if err != nil {
 		return err
 	}
+	defer loaded()
 	cname, cargs := C.CString(name), C.CString(args)
 	defer C.free(unsafe.Pointer(cname))
 	defer C.free(unsafe.Pointer(cargs))

@@ -192,7 +192,7 @@ rings:
 		return err
 	})
 	defer client.Close()
-	if err := wsutil.WriteClientText(client, []byte(`{"op":"subscribe","id":1,"topics":["okx.>"]}`)); err != nil {
+	if err := wsutil.WriteClientText(client, []byte(`{"op":"subscribe","id":1,"topics":["okx.trades.>","okx.book.>","okx.bbo.>"]}`)); err != nil {
 		t.Fatal(err)
 	}
 	var exchange *sim.Server
