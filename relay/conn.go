@@ -72,6 +72,7 @@ type sub struct {
 	stale  bool
 	asked  bool // the hub was asked for the state
 	listed bool // is in conn.shed
+	whole  bool // stale, and of more than changes: only a snapshot or a gap will do
 	policy policy
 	from   uint64
 
@@ -179,6 +180,7 @@ func (sb *sub) lose(f *frame) {
 		if !sb.stale {
 			sb.stale, sb.from = true, f.prev
 		}
+		sb.whole = sb.whole || !f.delta
 	} else {
 		if !f.own {
 			stats.dropped.Add(f.seq - f.prev)
@@ -205,6 +207,7 @@ func (c *conn) event(sb *sub, f *frame) {
 		}
 	}
 	if sb.stale && !f.keep {
+		sb.whole = sb.whole || !f.delta
 		if !sb.tellsLoss() {
 			c.shard.stats.conflated.Add(1)
 		}
@@ -270,7 +273,8 @@ func (c *conn) makeGood() {
 		}
 		if sb.stale && !sb.asked {
 			sb.asked = true
-			c.shard.ask(request{op: requestRefresh, conn: c, stream: sb.info.id})
+			c.shard.ask(request{op: requestRefresh, conn: c, stream: sb.info.id, from: sb.from,
+				whole: sb.whole || sb.policy != policyConflate})
 		}
 	}
 }
@@ -289,7 +293,7 @@ func (c *conn) refresh(sb *sub, f *frame) {
 		}
 		return
 	}
-	sb.stale = false
+	sb.stale, sb.whole = false, false
 	sb.rebase = f == nil
 	if f == nil {
 		return

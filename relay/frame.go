@@ -33,6 +33,8 @@ type frame struct {
 	// own marks a gap message for what was left out: left out itself, it is merged
 	// into the next and not counted again.
 	own bool
+	// delta marks what only changes the state that its reader has.
+	delta bool
 }
 
 // headerRoom is what newFrame leaves before the payload for the header: the

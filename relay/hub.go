@@ -43,6 +43,7 @@ type hub struct {
 	paced   []*stream   // conflated streams with something to send
 	scratch []md.Record // of snapshots and windows
 	one     [1]md.Record
+	merged  []md.Record // scratch of catchUpSlow
 	text    []byte      // of JSON
 	bar     []md.Record // of a candle
 

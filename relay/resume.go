@@ -39,6 +39,7 @@ type replayKey struct {
 	stream uint32
 	format format
 	from   uint64
+	merged bool // of a slow reader: one message of all
 }
 
 // resume is subscribe for a reader that names its positions. Topics that only its
@@ -154,7 +155,7 @@ func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 
 // replay is what the history holds after s as one frame of several messages.
 func (h *hub) replay(st *stream, f format, s uint64) *frame {
-	key := replayKey{st.id, f, s}
+	key := replayKey{stream: st.id, format: f, from: s}
 	if made := h.replays[key]; made != nil {
 		h.stats.resumed[resumeHistory].Add(1)
 		h.replayLeft -= len(made.data)

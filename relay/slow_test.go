@@ -56,7 +56,7 @@ func TestSlowClient(t *testing.T) {
 		m := slow.next()
 		switch {
 		case m.Topic == btcBook:
-			if m.Action == "snapshot" && m.Seq > m.Prev {
+			if m.Action == "snapshot" && m.Seq > m.Prev || m.Action == "update" && m.Seq > m.Prev+1 {
 				conflated++
 			}
 			l.apply(m)

@@ -202,12 +202,10 @@ func (h *hub) emit(st *stream, ev []md.Record) {
 	}
 	d := delivery{op: deliverEvent, stream: st.id}
 	if st.subs[formatJSON] > 0 {
-		d.frames[formatJSON] = h.encodeJSON(st, st.last, ev)
-		h.stats.encoded[formatJSON].Add(1)
+		d.frames[formatJSON] = h.encode(st, formatJSON, st.last, ev)
 	}
 	if st.subs[formatBinary] > 0 {
-		d.frames[formatBinary] = h.encodeBinary(st.last, ev)
-		h.stats.encoded[formatBinary].Add(1)
+		d.frames[formatBinary] = h.encode(st, formatBinary, st.last, ev)
 	}
 	st.last = seq
 	h.stage(st, d)
@@ -280,14 +278,20 @@ func (h *hub) current(st *stream, f format) *frame {
 	if len(ev) == 0 {
 		return nil
 	}
+	st.cache[f] = h.encode(st, f, prev, ev)
+	return st.cache[f]
+}
+
+// encode makes the frame of one message in one format.
+func (h *hub) encode(st *stream, f format, prev uint64, ev []md.Record) *frame {
+	h.stats.encoded[f].Add(1)
 	var made *frame
 	if f == formatJSON {
 		made = h.encodeJSON(st, prev, ev)
 	} else {
 		made = h.encodeBinary(prev, ev)
 	}
-	h.stats.encoded[f].Add(1)
-	st.cache[f] = made
+	made.delta = ev[0].Kind != md.KindGap && ev[0].Flags&md.FlagSnapshot == 0
 	return made
 }
 
@@ -312,6 +316,9 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 	if fm == formatBinary {
 		return conflatedBinary(f, prev)
 	}
+	if f.prev == prev {
+		return f
+	}
 	size, length := frameSize(f.data)
 	payload, rest := f.data[size:size+length], f.data[size+length:]
 	mark := []byte(`,"prev":`)
@@ -330,7 +337,7 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 	buf = append(buf, tail...)
 	out := newFrame(ws.OpText, buf)
 	out.data = append(out.data, rest...)
-	out.prev, out.seq = prev, f.seq
+	out.prev, out.seq, out.delta = prev, f.seq, f.delta
 	return out
 }
 
@@ -339,7 +346,7 @@ func conflatedBinary(f *frame, prev uint64) *frame {
 	data := bytes.Clone(f.data)
 	size, _ := frameSize(data)
 	data[size+1] |= byte(md.FlagConflated)
-	return &frame{data: data, prev: prev, seq: f.seq}
+	return &frame{data: data, prev: prev, seq: f.seq, delta: f.delta}
 }
 
 // frameSize is the size of the header of one of our own frames and the length of its

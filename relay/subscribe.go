@@ -35,6 +35,8 @@ type request struct {
 	id       string // as the client wrote it: a JSON number or string
 	patterns []md.Pattern
 	opt      options
+	from     uint64      // with refresh: the last number sent
+	whole    bool        // with refresh: what changed since will not do
 	grant    *auth.Grant // of conn
 	token    string      // with auth
 	resume   []resumePoint
@@ -307,20 +309,6 @@ func (h *hub) appendTopics(dst []byte, g *auth.Grant) []byte {
 		dst = t.appendPosition(dst, t.seq)
 	}
 	return append(dst, '}')
-}
-
-// refresh answers a shard that has room again for a subscriber it had conflated.
-func (h *hub) refresh(r *request) {
-	k := h.clients[r.conn]
-	if k == nil || int(r.stream) >= len(h.streams) {
-		return
-	}
-	st := h.streams[r.stream]
-	if k.streams.get(st.t) != st {
-		return
-	}
-	f := h.current(st, r.conn.format)
-	h.send(r.conn, delivery{op: deliverRefresh, stream: st.id, frame: f})
 }
 
 // gone forgets a connection.
