@@ -224,7 +224,7 @@ func (a *acceptor) upgrade(h *head, end int, venue uint8, target string) {
 		return
 	}
 	var grant *auth.Grant
-	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins, func(token string) (err error) {
+	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins, a.g.cfg.Deflate && venue == 0, func(token string) (err error) {
 		grant, err = a.g.admit(token)
 		if err == nil && venue != 0 && !grant.Raw(a.g.raws[venue-1].Venue()) {
 			err = errNoRaw
@@ -258,5 +258,6 @@ func (a *acceptor) upgrade(h *head, end int, venue uint8, target string) {
 	a.g.upgraded.Add(1)
 	rest := append([]byte(nil), h.bytes[end:]...)
 	c := &conn{stream: h.stream, client: h.client, shard: s, format: f, raw: venue, grant: grant, in: rest}
+	c.asm.deflate = f.deflates()
 	s.inbox.put(delivery{op: deliverAdopt, conn: c, frame: &frame{data: []byte(target)}})
 }

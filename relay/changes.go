@@ -50,10 +50,10 @@ func (h *hub) refresh(r *request) {
 	}
 	d := delivery{op: deliverRefresh, stream: st.id}
 	if !r.whole {
-		d.frame = h.catchUpSlow(st, r.conn.format, r.from)
+		d.frame = h.catchUpSlow(st, r.conn.format.plain(), r.from)
 	}
 	if d.frame == nil {
-		d.frame = h.current(st, r.conn.format)
+		d.frame = h.current(st, r.conn.format.plain())
 	}
 	h.send(r.conn, d)
 }

@@ -74,6 +74,10 @@ type Config struct {
 	// TLS encrypts the port. nil: plain text.
 	TLS *TLSConfig
 
+	// Deflate offers permessage-deflate (RFC 7692). What is compressed costs the hub
+	// some microseconds per KiB, once, however many clients take it.
+	Deflate bool
+
 	Limits Limits
 }
 

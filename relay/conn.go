@@ -238,7 +238,7 @@ func (sb *sub) gapFrame() *frame {
 		Count: missing(first, last)}}
 	sb.c.shard.stats.gaps.Add(1)
 	var f *frame
-	if sb.c.format == formatJSON {
+	if sb.c.format.plain() == formatJSON {
 		f = newFrame(ws.OpText, md.AppendJSON(make([]byte, headerRoom, 256), in.topic, first-1, rec))
 	} else {
 		f = newFrame(ws.OpBinary, append(make([]byte, headerRoom), md.AsBytes(rec)...))

@@ -274,13 +274,13 @@ func (h *hub) instrumentChanged(r *md.Record) {
 			continue
 		}
 		for _, st := range t.streams {
-			if st.subs[formatBinary] == 0 {
+			if st.subs[formatBinary]+st.subs[formatBinaryDeflate] == 0 {
 				continue
 			}
 			if f == nil {
 				f = instrumentsFrame([]md.Instrument{in})
 			}
-			h.stage(st, delivery{op: deliverEvent, stream: st.id, frames: [numFormats]*frame{formatBinary: f}})
+			h.stage(st, delivery{op: deliverEvent, stream: st.id, frames: [numFormats]*frame{formatBinary: f, formatBinaryDeflate: f}})
 		}
 	}
 }

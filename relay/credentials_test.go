@@ -318,7 +318,7 @@ func FuzzToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, head []byte) {
 		var grant *auth.Grant
-		_, answer, err := handshake(head, nil, func(token string) (err error) {
+		_, answer, err := handshake(head, nil, true, func(token string) (err error) {
 			grant, err = v.Verify(token, time.Now())
 			return err
 		})

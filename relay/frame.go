@@ -12,8 +12,18 @@ type format uint8
 const (
 	formatJSON format = iota
 	formatBinary
+	formatJSONDeflate   // compressed where it pays
+	formatBinaryDeflate //
 	numFormats
 )
+
+// plain is the format without compression.
+func (f format) plain() format { return f & formatBinary }
+
+// deflates reports whether the connection takes compressed messages.
+func (f format) deflates() bool { return f >= formatJSONDeflate }
+
+func (f format) deflated() format { return f.plain() + formatJSONDeflate }
 
 // Subprotocols of /ws. The first is used when a client names none.
 const (
@@ -35,6 +45,16 @@ type frame struct {
 	own bool
 	// delta marks what only changes the state that its reader has.
 	delta bool
+	// plain is the frame that this one is made of by compression, else nil.
+	plain *frame
+}
+
+// saved is what compression takes off the wire, in bytes.
+func (f *frame) saved() uint64 {
+	if f.plain == nil {
+		return 0
+	}
+	return uint64(len(f.plain.data) - len(f.data))
 }
 
 // headerRoom is what newFrame leaves before the payload for the header: the

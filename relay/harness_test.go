@@ -2,6 +2,8 @@ package relay
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 
 	"tickrelay/ring"
 	"tickrelay/ring/book"
@@ -232,11 +236,25 @@ type wsClient struct {
 	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
+
+	packed int // compressed frames that came
 }
 
 func dial(t testing.TB, g *Gateway, protocols ...string) *wsClient {
 	t.Helper()
-	d := ws.Dialer{Protocols: protocols, Timeout: 5 * time.Second}
+	return dialAs(t, g, ws.Dialer{Protocols: protocols, Timeout: 5 * time.Second})
+}
+
+// dialDeflate asks for compression as well.
+func dialDeflate(t testing.TB, g *Gateway, protocols ...string) *wsClient {
+	t.Helper()
+	return dialAs(t, g, ws.Dialer{Protocols: protocols, Timeout: 5 * time.Second,
+		Extensions: []httphead.Option{wsflate.DefaultParameters.Option()}})
+}
+
+func dialAs(t testing.TB, g *Gateway, d ws.Dialer) *wsClient {
+	t.Helper()
+	protocols := d.Protocols
 	conn, br, hs, err := d.Dial(context.Background(), "ws://"+g.Addr().String()+"/ws")
 	if err != nil {
 		t.Fatal(err)
@@ -274,6 +292,13 @@ func (c *wsClient) read() (ws.OpCode, []byte, error) {
 		f, err := readFrame(c.r)
 		if err != nil {
 			return 0, nil, err
+		}
+		if f.Header.Rsv1() {
+			c.packed++
+			tail := bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff})
+			if f.Payload, err = io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(f.Payload), tail))); err != nil {
+				return 0, nil, err
+			}
 		}
 		if f.Header.OpCode == ws.OpPing {
 			c.frame(ws.NewPongFrame(f.Payload))

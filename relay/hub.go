@@ -44,6 +44,7 @@ type hub struct {
 	scratch []md.Record // of snapshots and windows
 	one     [1]md.Record
 	merged  []md.Record // scratch of catchUpSlow
+	packer  packer
 	text    []byte      // of JSON
 	bar     []md.Record // of a candle
 

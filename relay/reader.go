@@ -28,6 +28,7 @@ var errIncomplete = errors.New("incomplete frame")
 type message struct {
 	op      ws.OpCode
 	payload []byte
+	packed  bool // payload is compressed
 }
 
 // assembler takes the frames of one client apart. It keeps only what is incomplete,
@@ -35,12 +36,17 @@ type message struct {
 type assembler struct {
 	text    []byte // of a fragmented message so far
 	partial bool   // a fragmented message has begun
+	deflate bool   // permessage-deflate was negotiated
+	packed  bool   // the message that has begun is compressed
 	parts   int32  // fragments of it so far
 }
 
 // maxFragments bounds the fragments of one message: each may be empty, so that the size
 // of the message bounds nothing.
 const maxFragments = 256
+
+// rsvFirst is RSV1 in ws.Header.Rsv.
+const rsvFirst = 0b100
 
 // next takes one frame off b. It returns the number of bytes used and, with op 0,
 // that the frame was a fragment and more is to come. errIncomplete wants more bytes
@@ -53,6 +59,10 @@ func (a *assembler) next(b []byte, limit int) (m message, used int, err error) {
 	state := ws.StateServerSide
 	if a.partial {
 		state = state.Set(ws.StateFragmented)
+	}
+	packed := a.deflate && !h.OpCode.IsControl() && h.OpCode != ws.OpContinuation && h.Rsv1()
+	if packed {
+		h.Rsv &^= rsvFirst
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return m, 0, violation(ws.StatusProtocolError, err.Error())
@@ -70,7 +80,10 @@ func (a *assembler) next(b []byte, limit int) (m message, used int, err error) {
 	p := b[size:end]
 	ws.Cipher(p, h.Mask, 0)
 	if h.OpCode.IsControl() {
-		return message{h.OpCode, p}, end, nil
+		return message{op: h.OpCode, payload: p}, end, nil
+	}
+	if h.OpCode != ws.OpContinuation {
+		a.packed = packed
 	}
 	return a.data(h, p, end)
 }
@@ -87,10 +100,13 @@ func (a *assembler) data(h ws.Header, p []byte, end int) (m message, used int, e
 		}
 		p, a.text, a.parts = a.text, nil, 0
 	}
+	if a.packed {
+		return message{op: ws.OpText, payload: p, packed: true}, end, nil
+	}
 	if !utf8.Valid(p) {
 		return m, 0, violation(ws.StatusInvalidFramePayloadData, "text is not UTF-8")
 	}
-	return message{ws.OpText, p}, end, nil
+	return message{op: ws.OpText, payload: p}, end, nil
 }
 
 // parseHeader reads a frame header that may still be incomplete.

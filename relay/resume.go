@@ -32,7 +32,7 @@ var resumeOutcomes = [numResumeOutcomes]string{"nothing", "history", "state", "g
 const turnReplay = 4 << 20
 
 // replaySize is about what a record takes in a format, in bytes.
-var replaySize = [numFormats]uint64{formatJSON: 220, formatBinary: md.RecordSize}
+var replaySize = [...]uint64{formatJSON: 220, formatBinary: md.RecordSize}
 
 // replayKey names a replay, which many readers may want that were cut off together.
 type replayKey struct {
@@ -124,14 +124,15 @@ func resumedTo(p resumePoint, f *frame) uint64 {
 // there is none.
 func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 	t := st.t
+	form := c.format.plain()
 	plain := st.opt == options{}
 	var now *frame
 	held := p.epoch == t.epoch && p.seq <= t.seq && t.history.covers(p.seq)
-	if plain && held && (t.seq-p.seq)*replaySize[c.format] > uint64(max(0, h.replayLeft)) {
+	if plain && held && (t.seq-p.seq)*replaySize[form] > uint64(max(0, h.replayLeft)) {
 		held = false // as much as one request may cost
 	}
 	if !plain || !held {
-		now = h.current(st, c.format)
+		now = h.current(st, form)
 	}
 	switch {
 	case p.epoch != t.epoch || p.seq > t.seq:
@@ -139,7 +140,7 @@ func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 		h.tellGap(c, st, min(1, t.seq), t.seq, md.UnknownMissing)
 		return now
 	case held && plain:
-		return h.replay(st, c.format, p.seq)
+		return h.replay(st, form, p.seq)
 	case held:
 		return h.replayState(c, st, p.seq, now)
 	case p.seq < t.seq:
@@ -147,7 +148,7 @@ func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
 		h.tellGap(c, st, p.seq+1, t.seq, missing(p.seq+1, t.seq))
 		return now
 	case now != nil && t.gap.Kind == 0:
-		now = withPrev(now, c.format, p.seq)
+		now = withPrev(now, form, p.seq)
 	}
 	h.stats.resumed[resumeNothing].Add(1)
 	return now
@@ -205,7 +206,7 @@ func (h *hub) replayState(c *conn, st *stream, s uint64, now *frame) *frame {
 	stale := s < st.last
 	st.t.history.since(s, func(_ uint64, ev []md.Record) {
 		if ev[0].Kind == md.KindGap {
-			h.appendMessage(out, st, c.format, out.seq, ev)
+			h.appendMessage(out, st, c.format.plain(), out.seq, ev)
 		}
 		stale = stale || ev[0].Kind == md.KindGap || ev[0].Flags&md.FlagSnapshot != 0
 	})
@@ -236,7 +237,7 @@ func (h *hub) tellGap(c *conn, st *stream, first, last uint64, count uint32) {
 		Level: uint8(md.GapDisconnect), Count: count}
 	prev := max(first, 1) - 1
 	var f *frame
-	if c.format == formatJSON {
+	if c.format.plain() == formatJSON {
 		f = h.encodeJSON(st, prev, h.one[:])
 	} else {
 		f = h.encodeBinary(prev, h.one[:])

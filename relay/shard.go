@@ -43,6 +43,7 @@ type shard struct {
 	runs     [numFormats]run // of deliverRun
 	queues   [][]queued      // spare
 	parser   fastjson.Parser
+	unpacker unpacker
 	ping     *frame
 	retire   int64 // mono ns by which everybody is to have gone, 0 if not
 	draining int64 // mono ns until which goodbyes may take, 0 if not draining

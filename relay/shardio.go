@@ -69,6 +69,9 @@ func (s *shard) message(c *conn, m message) {
 		s.peerCloses(c, m.payload)
 	case ws.OpText:
 		if c.state == connOpen {
+			if m.packed && !s.unpack(c, &m) {
+				return
+			}
 			if c.raw != 0 {
 				s.rawText(c, m.payload)
 				return
@@ -76,6 +79,17 @@ func (s *shard) message(c *conn, m message) {
 			s.serve(c, m.payload)
 		}
 	}
+}
+
+// unpack inflates a compressed message; false: the connection fails.
+func (s *shard) unpack(c *conn, m *message) bool {
+	var err error
+	m.payload, err = s.unpacker.unpack(m.payload, s.limits.MaxMessage)
+	var bad *protocolError
+	if errors.As(err, &bad) {
+		s.fail(c, bad)
+	}
+	return err == nil
 }
 
 // peerCloses answers a close frame, or takes it as the answer to ours.
@@ -195,6 +209,9 @@ func (s *shard) sent(c *conn, n int) {
 		n -= len(f.data)
 		if c.queue[c.head].sub == nil && f.data[0]&0x0f == byte(ws.OpPong) {
 			c.pong = false
+		}
+		if f.plain != nil {
+			s.stats.saved.Add(f.saved())
 		}
 		c.queue[c.head] = queued{}
 		c.head++

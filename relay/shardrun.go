@@ -12,6 +12,7 @@ type run struct {
 	frames []*frame
 	data   []byte // of the frames; buf if there are several
 	buf    []byte
+	saved  uint64 // bytes that compression took off data
 }
 
 // deliverAll works through a batch. Mostly it holds the events of one stream that came
@@ -34,7 +35,7 @@ func (s *shard) oneStream(ds []delivery) bool {
 		return false
 	}
 	for i := range s.runs {
-		s.runs[i].frames = s.runs[i].frames[:0]
+		s.runs[i].frames, s.runs[i].saved = s.runs[i].frames[:0], 0
 	}
 	for i := range ds {
 		if ds[i].op != deliverEvent || ds[i].stream != ds[0].stream {
@@ -43,6 +44,7 @@ func (s *shard) oneStream(ds []delivery) bool {
 		for k, f := range ds[i].frames {
 			if f != nil {
 				s.runs[k].frames = append(s.runs[k].frames, f)
+				s.runs[k].saved += f.saved()
 			}
 		}
 	}
@@ -112,6 +114,9 @@ func (s *shard) deliverRun(ds []delivery) {
 	for k, n := range sent {
 		if n > 0 {
 			s.stats.messages[k].Add(n * uint64(len(s.runs[k].frames)))
+			if saved := s.runs[k].saved; saved > 0 {
+				s.stats.saved.Add(n * saved)
+			}
 		}
 	}
 	for i := range s.runs { // no frame lives longer for it

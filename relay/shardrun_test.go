@@ -65,6 +65,9 @@ func TestRuns(t *testing.T) {
 			}
 			for i := range ds {
 				for k, f := range ds[i].frames {
+					if f == nil {
+						continue
+					}
 					want[k] = append(want[k], f.data...)
 				}
 			}

@@ -53,6 +53,7 @@ type shardStats struct {
 	closed    [numCloseReasons]atomic.Uint64
 	messages  [numFormats]atomic.Uint64 // frames sent
 	bytes     atomic.Uint64
+	saved     atomic.Uint64 // bytes that compression took off
 	writes    atomic.Uint64
 	overflows atomic.Uint64 // queues that reached their bounds
 	conflated atomic.Uint64 // state messages left out
@@ -87,6 +88,7 @@ type hubStats struct {
 	replayed    atomic.Uint64                    // bytes encoded from histories
 	history     atomic.Int64                     // bytes allocated for histories
 	candles     candleStats
+	deflate     deflateStats
 }
 
 // acceptStats are counted by the acceptor.

@@ -67,7 +67,12 @@ type stream struct {
 func (st *stream) idle() bool { return st.subscribers() == 0 && st.opt != options{} }
 
 // subscribers of all formats.
-func (st *stream) subscribers() int { return st.subs[formatJSON] + st.subs[formatBinary] }
+func (st *stream) subscribers() (n int) {
+	for _, k := range st.subs {
+		n += k
+	}
+	return n
+}
 
 // add counts a subscriber, or with n = -1 takes one off.
 func (st *stream) add(n int, f format, shard int) {
@@ -201,11 +206,15 @@ func (h *hub) emit(st *stream, ev []md.Record) {
 		return
 	}
 	d := delivery{op: deliverEvent, stream: st.id}
-	if st.subs[formatJSON] > 0 {
-		d.frames[formatJSON] = h.encode(st, formatJSON, st.last, ev)
-	}
-	if st.subs[formatBinary] > 0 {
-		d.frames[formatBinary] = h.encode(st, formatBinary, st.last, ev)
+	for f := range formatJSONDeflate {
+		packed := st.subs[f.deflated()] > 0
+		if st.subs[f] == 0 && !packed {
+			continue
+		}
+		d.frames[f] = h.encode(st, f, st.last, ev)
+		if packed {
+			d.frames[f.deflated()] = h.packer.pack(d.frames[f], &h.stats.deflate)
+		}
 	}
 	st.last = seq
 	h.stage(st, d)
@@ -278,7 +287,11 @@ func (h *hub) current(st *stream, f format) *frame {
 	if len(ev) == 0 {
 		return nil
 	}
-	st.cache[f] = h.encode(st, f, prev, ev)
+	if f.deflates() {
+		st.cache[f] = h.packer.pack(h.encode(st, f.plain(), prev, ev), &h.stats.deflate)
+	} else {
+		st.cache[f] = h.encode(st, f, prev, ev)
+	}
 	return st.cache[f]
 }
 
@@ -313,7 +326,10 @@ func (h *hub) position(st *stream) []md.Record {
 // withPrev is a snapshot for one subscriber who was conflated: prev becomes the seq
 // of the last message that it was sent.
 func withPrev(f *frame, fm format, prev uint64) *frame {
-	if fm == formatBinary {
+	if f.plain != nil {
+		f = f.plain // what is for one reader alone is not compressed
+	}
+	if fm.plain() == formatBinary {
 		return conflatedBinary(f, prev)
 	}
 	if f.prev == prev {

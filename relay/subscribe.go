@@ -226,7 +226,7 @@ func missing(first, last uint64) uint32 {
 
 // preamble gives a binary reader the instrument entries and epochs of what follows.
 func (h *hub) preamble(c *conn, joined []*stream) {
-	if c.format != formatBinary || len(joined) == 0 {
+	if c.format.plain() != formatBinary || len(joined) == 0 {
 		return
 	}
 	var entries []md.Instrument

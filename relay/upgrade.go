@@ -39,8 +39,8 @@ type exchange struct {
 
 // handshake judges an upgrade request (RFC 6455, section 4.2) and returns the answer
 // to write: 101, or the refusal together with an error. admit judges the token of a
-// request from an origin that is allowed.
-func handshake(head []byte, origins []string, admit func(token string) error) (format, []byte, error) {
+// request from an origin that is allowed. deflate: compression may be negotiated.
+func handshake(head []byte, origins []string, deflate bool, admit func(token string) error) (format, []byte, error) {
 	var host, origin string
 	var denied error
 	var out bytes.Buffer
@@ -79,12 +79,19 @@ func handshake(head []byte, origins []string, admit func(token string) error) (f
 			return nil, nil
 		},
 	}
+	var d deflater
+	if deflate {
+		u.Negotiate = d.negotiate
+	}
 	_, err := u.Upgrade(exchange{bytes.NewReader(head), &out})
 	switch {
 	case err != nil && !originAllowed(origin, host, origins):
 		err = errOrigin
 	case denied != nil:
 		err = errUnauthorized
+	}
+	if d.taken {
+		chosen = chosen.deflated()
 	}
 	return chosen, out.Bytes(), err
 }

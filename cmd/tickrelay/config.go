@@ -32,6 +32,7 @@ type fileConfig struct {
 	Metrics    string       `yaml:"metrics"` // address of /metrics in a process with feeds only; default none
 	Auth       *authConfig  `yaml:"auth"`    // whom the gateway lets in; default everybody
 	TLS        tlsConfig    `yaml:"tls"`     // of the gateway's port; default plain text
+	Deflate    bool         `yaml:"deflate"` // offer compression to WebSocket clients
 	Origins    []string     `yaml:"origins"` // pages that may open a WebSocket; default those of the gateway's own host
 	// ProxyProtocol are the proxies that name their clients, addresses or networks; default none.
 	ProxyProtocol []string `yaml:"proxy_protocol"`

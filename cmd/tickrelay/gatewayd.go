@@ -61,7 +61,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 	}
 	c.Listen, c.Transport, c.Registry = addr.String(), r.gatewayTransport(), reg
 	c.Log, c.Offender = r.log.With("part", "gateway"), r.addXDP(reg)
-	c.TLS, c.Auth, c.Origins = r.cfg.TLS.gateway(), r.cfg.Auth.gateway(), r.cfg.Origins
+	c.TLS, c.Auth, c.Origins, c.Deflate = r.cfg.TLS.gateway(), r.cfg.Auth.gateway(), r.cfg.Origins, r.cfg.Deflate
 	c.Raw = r.cfg.rawVenues()
 	c.ProxyProtocol, c.Limits = r.cfg.proxyNetworks(func(string) {}), r.cfg.Limits.limits()
 	r.gw, err = relay.New(c)
