@@ -14,6 +14,7 @@ func Venues() []Venue {
 		Gateio{}, GateioFutures{},
 		Kucoin{}, KucoinFutures{},
 		Hyperliquid{},
+		Upbit{},
 		Bitfinex{},
 	}
 }

@@ -68,6 +68,7 @@ var fixtures = []fixture{
 	coinbaseFixture(),
 	coinbaseExchangeFixture(),
 	bitstampFixture(), hyperliquidFixture(),
+	upbitFixture(),
 	bitfinexFixture(),
 }
 

@@ -36,6 +36,7 @@ var exchanges = []exchange{
 	{"gateio-futures", func(s *Server) dialect { return newGateio(s, "futures.") }, isDerivative, usdtPerps},
 	{"kucoin", func(s *Server) dialect { return newKucoin(s, false) }, isSpot, usdtPairs},
 	{"kucoin-futures", func(s *Server) dialect { return newKucoin(s, true) }, isDerivative, usdtPerps},
+	{"upbit", func(s *Server) dialect { return newUpbit(s) }, isSpot, []string{"BTC-KRW", "ETH-KRW", "ETH-BTC"}},
 	{"bitfinex", func(s *Server) dialect { return newBitfinex(s) }, isBitfinex, []string{"BTC-USDT", "BTC-USDT-PERP", "ETH-USDT"}},
 }
 
