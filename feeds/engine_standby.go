@@ -239,9 +239,15 @@ func (e *Engine) tickStandbys(now int64) {
 				!e.lines[line].usable() {
 				continue
 			}
+			url := e.venue.SnapshotURL(e.cfg.REST, &t.inst.md)
+			if url != "" && (now < e.nextFetch || len(e.fetches) >= maxFetching) {
+				// As soon as the limits allow; no attempt was made.
+				e.nextStandby = max(e.nextFetch, now+int64(snapshotGrace)/10)
+				continue
+			}
 			lb.tries++
 			lb.due = now + min(int64(restoreWait)<<min(lb.tries, 10), int64(e.cfg.RetryMost))
-			if url := e.venue.SnapshotURL(e.cfg.REST, &t.inst.md); url != "" {
+			if url != "" {
 				e.fetchStandby(t, line, url, now)
 			} else if e.mayResubscribe(now) {
 				e.renew(line, []Sub{{t.ch, &t.inst.md}}, now)
@@ -290,7 +296,7 @@ func (e *Engine) joinStandby(t *topic, line int, now int64) {
 		lb.reset(now)
 		return
 	}
-	lb.state.FromREST = true
+	lb.state.FromREST, lb.state.Covered = true, len(held.events) == 0
 	at := 0
 	for i := range held.events {
 		h := &held.events[i]
@@ -298,13 +304,19 @@ func (e *Engine) joinStandby(t *topic, line int, now int64) {
 		at += h.recs
 		switch e.venue.Sequence(&lb.state, &h.ev) {
 		case VerdictIgnore:
+			lb.state.Covered = true
 			continue
 		case VerdictApply:
 			if e.standbyApply(t, lb, &h.ev, recs) {
 				continue
 			}
 		}
+		// Most likely the snapshot is older than what was held: what is held from
+		// now on is older than the next one.
 		lb.reset(now)
+		if lb.tries <= reconnectAfter {
+			lb.due = now + int64(snapshotGrace)
+		}
 		return
 	}
 	lb.live, lb.due, lb.tries = true, 0, 0

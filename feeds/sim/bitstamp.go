@@ -116,16 +116,20 @@ func (b *bitstamp) level(in *instrument) func([]byte, Level) []byte {
 	}
 }
 
-// levels is a book or a change of one, without the closing brace.
-func (b *bitstamp) levels(in *instrument, bids, asks []Level) []byte {
-	at := b.next(in)
+// levels is a book or a change of one at a time, without the closing brace.
+func (b *bitstamp) levels(in *instrument, at int64, bids, asks []Level) []byte {
 	d := []byte(`{"timestamp":"` + strconv.FormatInt(at/1e6, 10) + `","microtimestamp":"` + strconv.FormatInt(at, 10) + `","bids":`)
 	d = appendLevels(d, bids, b.level(in))
 	return appendLevels(append(d, `,"asks":`...), asks, b.level(in))
 }
 
+// snapshot is the book as it was published last, at that time: what happened
+// since is part of the next change. Without a subscriber it is the book now.
 func (b *bitstamp) snapshot(in *instrument) []byte {
-	return append(b.levels(in, in.bids.levels, in.asks.levels), '}')
+	if st := b.table[argument{Channel: "diff_order_book", InstID: strings.ToLower(in.native())}]; st != nil && len(st.members) > 0 {
+		return append(b.levels(in, max(b.micro[in], 1), st.shown.bids, st.shown.asks), '}')
+	}
+	return append(b.levels(in, b.next(in), in.bids.levels, in.asks.levels), '}')
 }
 
 func (b *bitstamp) payload(st *stream, _ int64) (frameKind, []byte) {
@@ -133,7 +137,7 @@ func (b *bitstamp) payload(st *stream, _ int64) (frameKind, []byte) {
 	if len(bids)+len(asks) == 0 {
 		return kindBook, nil
 	}
-	d := append([]byte(`{"data":`), b.levels(st.in, bids, asks)...)
+	d := append([]byte(`{"data":`), b.levels(st.in, b.next(st.in), bids, asks)...)
 	return kindBook, append(d, `},"channel":"diff_order_book_`+strings.ToLower(st.in.native())+`","event":"data"}`...)
 }
 
