@@ -15,6 +15,8 @@ type bookTopic struct {
 	// switchBy is the ns until which a switch to one of them waits, 0 if none does.
 	standby  []*lineBook
 	switchBy int64
+	audit    *audit // under way, else nil
+	auditAt  int64  // ns of the last one
 	// signals derived from the book; nil: not asked for.
 	signals *signals
 }
@@ -23,6 +25,7 @@ type bookTopic struct {
 func (b *bookTopic) reset() {
 	b.book.Clear()
 	b.state = BookState{Empty: true}
+	b.audit = nil
 	b.held.clear()
 }
 
@@ -90,6 +93,9 @@ func (e *Engine) bookApply(t *topic, ev *Event, recs []md.Record, rx int64) {
 		return
 	}
 	if recs, ok := e.bookUpdate(t, ev, recs, rx); ok {
+		if b.audit != nil {
+			b.auditEvent(ev, recs, rx)
+		}
 		e.publish(t, recs, rx)
 	}
 }
@@ -217,7 +223,7 @@ func (e *Engine) bookReplace(t *topic, ev *Event, recs []md.Record, rx int64) {
 		e.diff = difference(e.diff[:0], &b.book, into)
 		b.book, e.spare = e.spare, b.book
 	}
-	b.state = BookState{Seq: ev.SeqLast}
+	b.state, b.audit = BookState{Seq: ev.SeqLast}, nil
 	if len(recs) > 0 {
 		b.state.Time = recs[0].TsEvent
 	}

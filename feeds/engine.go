@@ -31,6 +31,9 @@ type EngineConfig struct {
 	// SnapshotEvery is the least time between REST snapshots; default the
 	// venue's, negative none.
 	SnapshotEvery time.Duration
+	// Audit is how often a live book is compared with a fresh REST snapshot, where
+	// the venue has them; default never.
+	Audit time.Duration
 	// RetryMost is the longest wait between attempts to get a book back that keeps
 	// breaking; default 5 min.
 	RetryMost time.Duration
@@ -134,6 +137,8 @@ type Engine struct {
 
 	filling     []*topic // with a hole that another line may fill
 	switching   []*topic // books that wait for a standby to catch up
+	auditing    *topic   // whose audit is under way
+	nextAudit   int64    // ns before which none begins
 	nextStandby int64    // ns of the next look at standby books
 
 	now int64 // of the last call that told the time

@@ -72,6 +72,8 @@ type Stats struct {
 	Refits                    atomic.Uint64 // changes of an instrument's exponents
 	SnapshotsStale            atomic.Uint64 // REST answers older than the events held
 	SnapshotsFailed           atomic.Uint64 // REST requests without an answer
+	AuditsOK, AuditsBad       atomic.Uint64 // live books compared with a fresh snapshot: equal, different
+	AuditsOpen                atomic.Uint64 // audits whose numbers did not meet
 	Silences                  atomic.Uint64 // instruments that fell silent
 	Acks, VenueErrors         atomic.Uint64 // requests confirmed, refused
 	Reconnects                atomic.Uint64 // connections that the engine wanted made again

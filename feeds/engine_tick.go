@@ -37,6 +37,7 @@ func (e *Engine) Tick(now int64) {
 		e.tickSwitches(now)
 	}
 	e.tickStandbys(now)
+	e.tickAudits(now)
 	if len(e.resyncing) > 0 {
 		e.resync(now)
 	}

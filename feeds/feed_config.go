@@ -94,6 +94,8 @@ type Deadlines struct {
 	// BookRetry is the longest wait between attempts to get a book back that keeps
 	// breaking: the venue is given time. Default 5 min.
 	BookRetry time.Duration
+	// Audit is how often a live book is compared with a fresh REST snapshot; 0: never.
+	Audit time.Duration
 	// MaxAge is the age at which a connection is renewed by ourselves, if
 	// another line is live meanwhile: venues cut at 24 h. Default 23 h 30 min.
 	MaxAge time.Duration

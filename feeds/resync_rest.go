@@ -102,6 +102,10 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	}
 	t, line := e.fetches[i].t, e.fetches[i].line
 	e.fetches = slices.Delete(e.fetches, i, i+1)
+	if line == auditLine {
+		e.auditAnswer(t, body, err, now)
+		return
+	}
 	if line >= 0 {
 		e.standbySnapshot(t, line, body, err, now)
 		return

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"tickrelay/feeds"
 	"tickrelay/ring/md"
@@ -64,6 +65,7 @@ type feedConfig struct {
 	Lines       int      `yaml:"lines"`    // redundant connections; default 1
 	// Ways are how the lines reach the venue, one each; default the feed's own.
 	Ways        []wayConfig       `yaml:"ways"`
+	Audit       time.Duration     `yaml:"audit"` // between comparisons of a book with a fresh snapshot; default never
 	Credentials credentialsConfig `yaml:"credentials"`
 	CPU         *int              `yaml:"cpu"`     // pin the hot loop; default not pinned
 	Signals     int               `yaml:"signals"` // levels of the channel signals, derived from the books; default none
