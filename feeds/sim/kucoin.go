@@ -43,7 +43,7 @@ func (k *kucoin) name(in *instrument) string {
 }
 
 func (k *kucoin) home() string           { return "/?token=" + kucoinToken }
-func (k *kucoin) rate() int              { return 10 }
+func (k *kucoin) rate() int              { return 100 } // in 10 s, at once if need be
 func (k *kucoin) silence() time.Duration { return time.Minute }
 func (k *kucoin) notice() []byte         { return nil }
 
