@@ -35,7 +35,7 @@ var bitfinexSpec = Spec{
 	URL:   "wss://api-pub.bitfinex.com/ws/2",
 	REST:  "https://api-pub.bitfinex.com",
 	Channels: []ChannelSpec{
-		{md.ChannelTrades, "trades (te)", "id rises; numbers of the connection's frames"},
+		{md.ChannelTrades, "trades (te)", "id told once; numbers of the connection's frames"},
 		{md.ChannelBook, "book P0 F0 250", "CRC-32 of the 25 best levels; numbers of the connection's frames"},
 		{md.ChannelTicker, "ticker, status deriv:", "numbers of the connection's frames"},
 		{md.ChannelFunding, "status deriv:", "numbers of the connection's frames"},

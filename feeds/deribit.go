@@ -45,7 +45,7 @@ var deribitSpec = Spec{
 		{md.ChannelTicker, "ticker.{instrument}.100ms or .raw", ""},
 		{md.ChannelFunding, "ticker.{instrument}.100ms or .raw", ""},
 		{md.ChannelOpenInterest, "ticker.{instrument}.100ms or .raw", ""},
-		{md.ChannelLiquidations, "trades.{instrument}.100ms or .raw", "trade_seq rises"},
+		{md.ChannelLiquidations, "trades.{instrument}.100ms or .raw", ""},
 		{md.ChannelStatus, "ticker, instrument.state.any.any, platform_state", ""},
 	},
 	PriceExp: -8, SizeExp: -8,
