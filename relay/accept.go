@@ -22,6 +22,7 @@ type acceptor struct {
 	listener nettune.Listener
 	tls      *tls.Config // nil: plain text only
 	stats    acceptStats
+	rates    *rates
 	heads    []*head // in the order of their deadlines; done ones are skipped
 	buf      []byte
 	next     int // shard that gets the next connection
@@ -59,7 +60,7 @@ func newAcceptor(g *Gateway) (*acceptor, error) {
 		p.Close()
 		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
 	}
-	return &acceptor{g: g, poller: p, listener: l, buf: make([]byte, g.cfg.Limits.MaxHead+1)}, nil
+	return &acceptor{g: g, poller: p, listener: l, rates: newRates(g.cfg.Limits), buf: make([]byte, g.cfg.Limits.MaxHead+1)}, nil
 }
 
 // run is the acceptor's goroutine.
@@ -154,7 +155,7 @@ func (a *acceptor) read(h *head) {
 		if !h.direct && a.proxied(h) {
 			from = 0
 		}
-		if h.direct && !h.sniffed && len(h.bytes) > 0 && !a.sniff(h) {
+		if h.direct && !h.sniffed && len(h.bytes) > 0 && (a.tooFast(h) || !a.sniff(h)) {
 			return
 		}
 		if end := bytes.Index(h.bytes[from:], []byte("\r\n\r\n")); end >= 0 && h.direct && !h.done {

@@ -88,6 +88,12 @@ type Limits struct {
 	// MaxConnsPerAddr is the number of WebSocket connections of one client address
 	// (IPv6: of one /64), default MaxConns.
 	MaxConnsPerAddr int
+	// Handshakes bounds the new connections per second, of HTTP too, of all clients
+	// together, HandshakesPerAddr those of one address; a second's worth may come at
+	// once. What is beyond is refused with 429, or closed where it wants TLS. Default 0:
+	// no bound.
+	Handshakes        int
+	HandshakesPerAddr int
 	// Offences are the failed handshakes and closings for cause of one address that
 	// make it an offender, default 10; see Config.Offender.
 	Offences int
@@ -119,6 +125,9 @@ type Limits struct {
 	// default 10 s.
 	PingEvery   time.Duration
 	PongTimeout time.Duration
+	// MessageTimeout bounds the time from the first byte of a client's message to its
+	// last, default 10 s.
+	MessageTimeout time.Duration
 	// CloseTimeout bounds the closing handshake, default 2 s.
 	CloseTimeout time.Duration
 	// DrainTimeout bounds the end of Run, default 5 s.
@@ -196,6 +205,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.SlowTimeout, 10*time.Second)
 	span(&l.PingEvery, 30*time.Second)
 	span(&l.PongTimeout, 10*time.Second)
+	span(&l.MessageTimeout, 10*time.Second)
 	span(&l.CloseTimeout, 2*time.Second)
 	span(&l.DrainTimeout, 5*time.Second)
 	return l
@@ -230,7 +240,7 @@ func (c *Config) validate() error {
 		value, min int
 	}{
 		{"max conns", l.MaxConns, 1}, {"max conns per addr", l.MaxConnsPerAddr, 1},
-		{"offences", l.Offences, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
+		{"handshakes", l.Handshakes, 0}, {"handshakes per addr", l.HandshakesPerAddr, 0}, {"offences", l.Offences, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
 		{"max message", l.MaxMessage, 125}, {"max topics", l.MaxTopics, 1}, {"requests", l.Requests, 1},
 		{"request burst", l.RequestBurst, 1}, {"queue messages", l.QueueMessages, 8},
 		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1},
@@ -244,7 +254,7 @@ func (c *Config) validate() error {
 		value time.Duration
 	}{
 		{"head timeout", l.HeadTimeout}, {"slow timeout", l.SlowTimeout}, {"ping every", l.PingEvery},
-		{"pong timeout", l.PongTimeout}, {"close timeout", l.CloseTimeout}, {"drain timeout", l.DrainTimeout},
+		{"pong timeout", l.PongTimeout}, {"message timeout", l.MessageTimeout}, {"close timeout", l.CloseTimeout}, {"drain timeout", l.DrainTimeout},
 	} {
 		if d.value < 0 {
 			bad("limit %s = %s: want a positive time", d.name, d.value)

@@ -59,6 +59,7 @@ type conn struct {
 	raw       uint8 // passthrough: the venue's number from 1; 0: the protocol of the relay
 	tokens    float32
 	refused   int32
+	begun     uint32 // ms of the mono clock at which the message that is incomplete began, else 0
 }
 
 // sub is one connection's subscription to one stream.

@@ -124,3 +124,26 @@ func TestHistoryMemory(t *testing.T) {
 		t.Errorf("%v allocations", a)
 	}
 }
+
+func BenchmarkReplay(b *testing.B) {
+	s, g := start(b, Limits{}, 1<<14)
+	for i := range uint64(4000) {
+		s.trade(btcTrades, i, 6412345)
+	}
+	eventually(b, "trades", func() bool { return g.hubStats.events.Load() >= 4000 })
+	for f, name := range []string{"json", "binary"} {
+		b.Run(name, func(b *testing.B) {
+			g.http.inHub(func(h *hub) {
+				st := h.byName[btcTrades].streams[0]
+				b.ReportAllocs()
+				n := 0
+				for b.Loop() {
+					clear(h.replays)
+					n = len(h.replay(st, format(f), 2000).data)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+				b.ReportMetric(float64(n)/2000, "B/record")
+			})
+		})
+	}
+}

@@ -293,7 +293,7 @@ func (s *shard) adopt(c *conn, target *frame) {
 	}
 	if head := c.in; len(head) > 0 {
 		c.in = nil
-		s.input(c, head)
+		s.input(c, head, true)
 	}
 }
 
@@ -351,13 +351,15 @@ func (s *shard) closing(c *conn, reason closeReason) {
 
 // read takes what one connection has sent, at most a buffer of it per turn.
 func (s *shard) read(c *conn) {
-	held := copy(s.buf, c.in)
-	n, _, err := c.stream.Read(s.buf[held:])
+	n, _, err := c.stream.Read(s.buf)
 	if n > 0 {
 		c.lastSeen, c.pingSent = s.now, 0
-		c.in = nil
-		if !c.deaf {
-			s.input(c, s.buf[:held+n])
+		if held := c.in; c.deaf {
+			c.in = nil
+		} else if c.in = nil; held == nil {
+			s.input(c, s.buf[:n], false)
+		} else {
+			s.input(c, append(held, s.buf[:n]...), true)
 		}
 	}
 	if err != nil && !errors.Is(err, nettune.ErrWouldBlock) {

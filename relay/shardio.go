@@ -3,14 +3,17 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"tickrelay/nettune"
 )
 
-// input works through bytes of a client; what is incomplete is kept.
-func (s *shard) input(c *conn, b []byte) {
+// input works through bytes of a client; what is incomplete is kept, in place if b is
+// the connection's own.
+func (s *shard) input(c *conn, b []byte, own bool) {
+	given := len(b)
 	for c.state != connClosed && !c.heard && !c.deaf {
 		m, used, err := c.asm.next(b, s.limits.MaxMessage)
 		if errors.Is(err, errIncomplete) {
@@ -22,14 +25,30 @@ func (s *shard) input(c *conn, b []byte) {
 			return
 		}
 		b = b[used:]
+		if m.op == ws.OpText {
+			c.begun = 0
+		}
 		if m.op != 0 {
 			s.message(c, m)
 		}
 	}
-	if len(b) > 0 && c.state != connClosed && !c.heard && !c.deaf {
+	switch {
+	case c.state == connClosed || c.heard || c.deaf:
+		return
+	case len(b) == 0 && !c.asm.partial:
+		c.begun = 0
+	case c.begun == 0:
+		c.begun = max(1, s.millis())
+	}
+	if own && len(b) == given {
+		c.in = b // nothing was used: a frame that comes byte by byte is not copied each time
+	} else if len(b) > 0 {
 		c.in = append([]byte(nil), b...)
 	}
 }
+
+// millis is the clock of conn.begun, which wraps after 49 days.
+func (s *shard) millis() uint32 { return uint32(s.now / int64(time.Millisecond)) }
 
 // fail ends a connection that violates the protocol (RFC 6455, section 7.1.7).
 func (s *shard) fail(c *conn, bad *protocolError) {
@@ -279,6 +298,8 @@ func (s *shard) timers(c *conn) {
 	case c.slowSince != 0 && s.now-c.slowSince >= int64(l.SlowTimeout):
 		s.close(c, ws.StatusPolicyViolation,
 			fmt.Sprintf("slow consumer: queue full, not read up for %s", l.SlowTimeout), closedSlow)
+	case c.begun != 0 && int32(s.millis()-c.begun) >= int32(l.MessageTimeout/time.Millisecond):
+		s.close(c, ws.StatusPolicyViolation, fmt.Sprintf("message not complete within %s", l.MessageTimeout), closedIncomplete)
 	case c.pingSent != 0 && s.now-c.pingSent >= int64(l.PongTimeout):
 		s.close(c, ws.StatusPolicyViolation, "no answer to ping", closedPong)
 	case c.pingSent == 0 && s.now-c.lastSeen >= int64(l.PingEvery):

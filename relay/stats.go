@@ -21,11 +21,12 @@ const (
 	closedRestart                        // another gateway took over (1012)
 	closedUpstream                       // a passthrough client whose venue was lost (1012, 1013)
 	closedPolicy                         // slow, with a subscription that wants to be closed then (1008)
+	closedIncomplete                     // a message was begun and not ended in time (1008)
 	numCloseReasons
 )
 
 var closeReasons = [numCloseReasons]string{"client", "lost", "protocol", "utf8", "unsupported",
-	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart", "upstream", "slow_policy"}
+	"too_big", "slow", "pong_timeout", "rate", "drain", "token", "restart", "upstream", "slow_policy", "incomplete"}
 
 // refuseReason says why the acceptor did not let a connection through.
 type refuseReason uint8
@@ -41,10 +42,11 @@ const (
 	refusedTLS                         // TLS handshake failed, or TLS where none is configured
 	refusedPlain                       // plain text where TLS is wanted
 	refusedToken                       // token missing, wrong or expired
+	refusedRate                        // Handshakes or HandshakesPerAddr exceeded
 	numRefuseReasons
 )
 
-var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client", "tls", "plain", "token"}
+var refuseReasons = [numRefuseReasons]string{"head", "upgrade", "origin", "full", "lost", "proxy_protocol", "client", "tls", "plain", "token", "rate"}
 
 // shardStats are counted by one shard and read by anybody.
 type shardStats struct {
