@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	inflate "compress/flate"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -110,7 +111,9 @@ func (p *packer) deflate(payload []byte) ([]byte, error) {
 	return bytes.TrimSuffix(p.buf.Bytes(), deflateTail[:4]), nil
 }
 
-// unpacker inflates messages of clients. Its shard alone uses it.
+// unpacker inflates messages of clients. Its shard alone uses it. The reader is the
+// standard library's: klauspost's, used again, took damaged messages that a new one
+// refuses.
 type unpacker struct {
 	r   io.ReadCloser // nil until somebody sends such a message
 	out []byte
@@ -121,9 +124,9 @@ type unpacker struct {
 func (u *unpacker) unpack(p []byte, limit int) ([]byte, error) {
 	from := io.MultiReader(bytes.NewReader(p), bytes.NewReader(deflateTail))
 	if u.r == nil {
-		u.r = flate.NewReader(from)
+		u.r = inflate.NewReader(from)
 		u.out = make([]byte, limit+1)
-	} else if err := u.r.(flate.Resetter).Reset(from, nil); err != nil {
+	} else if err := u.r.(inflate.Resetter).Reset(from, nil); err != nil {
 		return nil, violation(ws.StatusInvalidFramePayloadData, "compressed message is damaged")
 	}
 	n, err := io.ReadFull(u.r, u.out)
