@@ -48,6 +48,9 @@ func (e *Engine) standbyEvent(t *topic, line int, ev *Event, recs []md.Record, r
 	case VerdictIgnore:
 		return
 	case VerdictWait:
+		if lb.due == 0 { // nothing in band will bring the snapshot
+			lb.due = rx + int64(snapshotGrace)
+		}
 		lb.held.add(ev, recs, rx, heldIdle)
 		return
 	case VerdictGap:

@@ -68,7 +68,7 @@ func wsClient(t *testing.T, addr, protocol string) net.Conn {
 		t.Fatalf("handshake: protocol %q, early data %v", hs.Protocol, br != nil)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := wsutil.WriteClientText(conn, []byte(`{"op":"subscribe","id":1,"topics":["okx.>"]}`)); err != nil {
+	if err := wsutil.WriteClientText(conn, []byte(`{"op":"subscribe","id":1,"topics":["okx.trades.*","okx.book.*","okx.bbo.*","okx.ticker.*"]}`)); err != nil {
 		t.Fatal(err)
 	}
 	return conn
