@@ -20,6 +20,9 @@ func (Bitfinex) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, 
 	if err := json.Unmarshal(body, &lists); err != nil {
 		return "", fmt.Errorf("bitfinex: list of pairs: %w", err)
 	}
+	if len(lists) == 0 {
+		return "", fmt.Errorf("bitfinex: list of pairs: no list in %.100q", body)
+	}
 	for _, pairs := range lists {
 		for _, p := range pairs {
 			if len(p) < 6 {

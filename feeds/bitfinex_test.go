@@ -105,7 +105,7 @@ func TestBitfinexConnection(t *testing.T) {
 }
 
 // TestBitfinexChecksum sums a book whose sum was worked out by the document's
-// steps with another program: Node's String(number) and Python's zlib.crc32.
+// steps with another program: String(number) of JavaScript, by the language's rules and Python's zlib.crc32.
 func TestBitfinexChecksum(t *testing.T) {
 	c := Bitfinex{}.NewConn()
 	var d Decoded

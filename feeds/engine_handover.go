@@ -29,7 +29,7 @@ func (e *Engine) covers(t *topic, line, other int) bool {
 	if t.lines&e.bit(other) == 0 {
 		return false
 	}
-	return e.mergeOf(t, t.lastID != 0) != mergeNone || t.owner != line || t.inStep(line%e.cfg.Slots, other%e.cfg.Slots)
+	return e.mergeOf(t, t.withIDs()) != mergeNone || t.owner != line || t.inStep(line%e.cfg.Slots, other%e.cfg.Slots)
 }
 
 // quietSince reports whether nothing of t came since a line is up.
@@ -44,7 +44,7 @@ func (e *Engine) HandOver(line, other int) {
 		if t.part != e.partOf(line) || t.lines&e.bit(line) == 0 {
 			continue
 		}
-		how := e.mergeOf(t, t.lastID != 0)
+		how := e.mergeOf(t, t.withIDs())
 		if t.book != nil && how == mergeStandby {
 			continue // the difference is published when the line is lost
 		}

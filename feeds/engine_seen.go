@@ -92,10 +92,10 @@ func (e *Engine) newTrades(t *topic, ev *Event, recs []md.Record, rx int64) []md
 	last, from := t.lastID, 0
 	for i := range recs {
 		r := &recs[i]
-		fresh := t.seen.add(keyOf(r, ev.Text))
+		fresh := r.ID == 0 && r.Flags&md.FlagIDHash == 0 || t.seen.add(keyOf(r, ev.Text))
 		rises := r.ID > last || r.Flags&md.FlagIDHash != 0
 		switch {
-		case fresh && (rises || t.several() || e.spec.UniqueTrades):
+		case fresh && (rises || r.ID == 0 || t.several() || e.spec.UniqueTrades):
 		case !fresh || t.stale(rx):
 			e.ignore(IgnoreDuplicate)
 			e.publish(t, recs[from:i], rx)

@@ -86,7 +86,7 @@ func (e *Engine) mergeOf(t *topic, withID bool) merge {
 		switch {
 		case e.spec.ConsecutiveTrades:
 			return mergeChain
-		case e.spec.RisingTrades, e.spec.UniqueTrades:
+		case withID && (e.spec.RisingTrades || e.spec.UniqueTrades):
 			return mergeUnique
 		}
 		return mergeNone
@@ -109,7 +109,7 @@ func (e *Engine) mergeOf(t *topic, withID bool) merge {
 func (e *Engine) ownerLost(t *topic, line int, reason md.GapReason, now int64) {
 	t.owner = -1
 	rest := e.others(t, line)
-	switch e.mergeOf(t, t.lastID != 0) {
+	switch e.mergeOf(t, t.withIDs()) {
 	case mergeChain:
 		if rest {
 			return // the others go on; a hole would show
@@ -132,6 +132,9 @@ func (e *Engine) ownerLost(t *topic, line int, reason md.GapReason, now int64) {
 		e.wantBook(t, now, now)
 	}
 }
+
+// withIDs reports whether the events of t had ids so far.
+func (t *topic) withIDs() bool { return t.lastID != 0 || t.seen != nil && t.seen.n > 0 }
 
 // standIn makes a standby the owner, at once or as soon as its venue time has
 // reached what was published; false if there is none that could.

@@ -140,7 +140,7 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		e.ignore(IgnoreHistory)
 		return
 	}
-	if line == t.owner && e.cfg.Slots > 1 && e.mergeOf(t, false) == mergeNone {
+	if line == t.owner && e.cfg.Slots > 1 && e.mergeOf(t, len(recs) > 0 && recs[0].ID != 0) == mergeNone {
 		e.noteLast(t, line, recs)
 	}
 	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades

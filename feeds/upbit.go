@@ -166,6 +166,9 @@ func (Upbit) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, err
 	if err := json.Unmarshal(body, &list); err != nil {
 		return "", fmt.Errorf("upbit: list of markets: %w", err)
 	}
+	if len(list) == 0 {
+		return "", fmt.Errorf("upbit: list of markets: none in %.100q", body)
+	}
 	for _, m := range list {
 		if symbol, kind, ok := (Upbit{}).Symbol(m.Market, ""); ok {
 			each(md.Instrument{Venue: md.VenueUpbit, Kind: kind, Symbol: symbol, Native: m.Market,
