@@ -27,7 +27,7 @@ var binanceSpec = Spec{
 	URL:   "wss://stream.binance.com:9443/ws",
 	REST:  "https://api.binance.com",
 	Channels: []ChannelSpec{
-		{md.ChannelTrades, "<symbol>@trade", ""},
+		{md.ChannelTrades, "<symbol>@trade", "t = previous t + 1"},
 		{md.ChannelBook, "<symbol>@depth@100ms", "REST snapshot joined at U <= lastUpdateId+1 <= u, then U = previous u + 1"},
 		{md.ChannelBBO, "<symbol>@bookTicker", ""},
 		{md.ChannelTicker, "<symbol>@ticker", ""},

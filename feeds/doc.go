@@ -27,8 +27,7 @@
 //
 // Not guaranteed: delivery. What an exchange did not send, or sent while no
 // line was up, is told as missing and not fetched again, books excepted. UTF-8
-// of text messages is not checked. More subscriptions than the venue allows on
-// one connection are refused and logged, not spread over several connections.
+// of text messages is not checked.
 //
 // Goroutines: Feed.Run is the loop, in its caller's goroutine. It starts one
 // per name look-up, catalogue fetch and book snapshot (at most 2 snapshots at
