@@ -18,24 +18,44 @@ type fast struct {
 	venue string
 	dst   []md.Record
 	bad   bool
+
+	digits []byte // of the number being read
 }
 
 func newFast(venue string, ch md.Channel) contender {
 	f := &fast{venue: venue}
-	read := map[md.Channel]func(*fastjson.Value){
-		md.ChannelTrades: f.trades, md.ChannelBook: f.book, md.ChannelBBO: f.bbo, md.ChannelTicker: f.ticker,
-	}[ch]
+	b, _ := benchOf(venue)
 	return func(frame []byte, dst []md.Record) ([]md.Record, error) {
 		v, err := f.p.ParseBytes(frame)
 		if err != nil {
 			return dst, err
 		}
 		f.dst, f.bad = dst, false
-		read(v)
+		b.fast(f, v, ch)
 		if f.bad {
 			return f.dst, errShape
 		}
 		return f.dst, nil
+	}
+}
+
+// commonBench is that of the first three venues, whose frames are alike.
+func commonBench(frame func(g *generator, ch md.Channel, ms uint64) string) venueBench {
+	return venueBench{
+		channels: common,
+		frame:    func(g *generator, ch md.Channel) string { return frame(g, ch, g.next()) },
+		fast: func(f *fast, v *fastjson.Value, ch md.Channel) {
+			switch ch {
+			case md.ChannelTrades:
+				f.trades(v)
+			case md.ChannelBook:
+				f.book(v)
+			case md.ChannelBBO:
+				f.bbo(v)
+			case md.ChannelTicker:
+				f.ticker(v)
+			}
+		},
 	}
 }
 
@@ -50,13 +70,22 @@ func (f *fast) data(v *fastjson.Value) *fastjson.Value {
 	return v
 }
 
-// number reads a decimal, false where there is none.
+// number reads a decimal given as a text or as a number, false where there is
+// none.
 func (f *fast) number(v *fastjson.Value) (md.Decimal, bool) {
 	if v == nil {
 		return md.Decimal{}, false
 	}
-	b, err := v.StringBytes()
-	if err != nil || len(b) == 0 {
+	var b []byte
+	switch v.Type() {
+	case fastjson.TypeString:
+		b, _ = v.StringBytes()
+	case fastjson.TypeNumber:
+		// The only way to the digits: GetFloat64 would not be exact.
+		f.digits = v.MarshalTo(f.digits[:0])
+		b = f.digits
+	}
+	if len(b) == 0 {
 		return md.Decimal{}, false
 	}
 	d, err := md.ParseDecimal(b)
@@ -161,7 +190,7 @@ func (f *fast) trade(ts, price, size, id, count *fastjson.Value, side uint8) {
 }
 
 func sideOf(b []byte) uint8 {
-	if bytes.Equal(b, []byte("buy")) {
+	if bytes.EqualFold(b, []byte("buy")) {
 		return md.SideBuy
 	}
 	return md.SideSell
@@ -211,6 +240,48 @@ func (f *fast) ticker(v *fastjson.Value) {
 		ts = "E"
 	}
 	stamp(f.dst[from:], f.integer(d.Get(ts)), 0)
+}
+
+// statKey is a member of a ticker and the statistic that it holds.
+type statKey struct {
+	key  string
+	stat uint8
+}
+
+// stats reads the statistics of an object that has them as members.
+func (f *fast) stats(d *fastjson.Value, keys []statKey, ns int64) {
+	for _, k := range keys {
+		if n, ok := f.number(d.Get(k.key)); ok {
+			r := statistic(k.stat, n)
+			r.TsEvent = ns
+			f.dst = append(f.dst, r)
+		}
+	}
+}
+
+// quote adds a side of a bbo pair; one without a size is empty.
+func (f *fast) quote(side uint8, price, size *fastjson.Value, ns int64, id uint64) {
+	p, _ := f.number(price)
+	s, _ := f.number(size)
+	r := md.Record{Kind: md.KindBBO, Side: side, Price: p.Mant, PriceExp: p.Exp, Size: s.Mant, SizeExp: s.Exp, TsEvent: ns, ID: id}
+	if s.Mant == 0 {
+		r.Price, r.PriceExp, r.SizeExp = md.Absent, 0, 0
+	}
+	f.dst = append(f.dst, r)
+}
+
+// event adds a record of a price and a size, either of which may be missing
+// from the kind.
+func (f *fast) event(r md.Record, price, size *fastjson.Value) {
+	if price != nil {
+		p, _ := f.number(price)
+		r.Price, r.PriceExp = p.Mant, p.Exp
+	}
+	if size != nil {
+		s, _ := f.number(size)
+		r.Size, r.SizeExp = s.Mant, s.Exp
+	}
+	f.dst = append(f.dst, r)
 }
 
 // tickerKeys are the names of the statistics from StatLast to StatTurnover.

@@ -15,7 +15,12 @@ func BenchmarkDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, s := range sets {
-			for name, f := range map[string]contender{"ours": decoder(v), "fastjson": newFast(s.venue, s.channel)} {
+			all, err := readers(v, s.channel)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for k, name := range [...]string{"ours", "fastjson"} {
+				f := all[k].read
 				b.Run(s.venue+"/"+s.channel.String()+"/"+name, func(b *testing.B) {
 					var dst []md.Record
 					for n := 0; b.Loop(); n++ {

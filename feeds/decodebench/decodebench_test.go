@@ -3,6 +3,7 @@ package decodebench
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func quick(t *testing.T, captures string) {
 			t.Errorf("incomplete row %+v", row)
 		}
 	}
-	if want := 4*3 + 2; len(r.Rows) < want || r.Bench != "decode" {
+	if want := 4*3*3 + 2; len(r.Rows) < want || r.Bench != "decode" {
 		t.Errorf("%d rows, want %d at least", len(r.Rows), want)
 	}
 }
@@ -39,22 +40,38 @@ func TestRunCaptures(t *testing.T) {
 	quick(t, dir)
 }
 
-// TestFrames holds the built-in frames to the venues' decoders and to sizes as
-// in a market.
+// TestFrames holds the built-in frames to the venues' decoders, to the channel
+// that they stand for and to sizes as in a market.
 func TestFrames(t *testing.T) {
 	for _, v := range measured() {
 		sets, err := frameSets(v, Config{Seed: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
+		b, _ := benchOf(v.Spec().Name)
+		if len(sets) != len(b.channels) || len(sets) < 2 {
+			t.Errorf("%s: %d sets of frames", v.Spec().Name, len(sets))
+		}
+		decode := v.Decode
+		if s, ok := v.(feeds.Stateful); ok {
+			decode = s.NewConn().Decode
+		}
+		var d feeds.Decoded
+		for _, f := range b.prime {
+			if err := decode([]byte(f), &d); err != nil {
+				t.Fatal(err)
+			}
+			d.Reset()
+		}
 		for _, s := range sets {
+			if !slices.ContainsFunc(v.Spec().Channels, func(c feeds.ChannelSpec) bool { return c.Channel == s.channel }) {
+				t.Errorf("%s lists no %s", s.venue, s.channel)
+			}
 			for _, f := range s.frames {
-				var d feeds.Decoded
-				if err := v.Decode(f, &d); err != nil || len(d.Events) != 1 || d.Events[0].Channel != s.channel {
+				d.Reset()
+				if err := decode(f, &d); err != nil || d.Refused > 0 || len(d.Recs) > 100 ||
+					!slices.ContainsFunc(d.Events, func(e feeds.Event) bool { return e.Channel == s.channel && e.To > e.From }) {
 					t.Fatalf("%s %s: %v %+v: %s", s.venue, s.channel, err, d.Events, f)
-				}
-				if n := len(d.Recs); s.channel == md.ChannelBook && (n < 10 || n > 70) {
-					t.Errorf("%s: a book update of %d levels", s.venue, n)
 				}
 			}
 		}

@@ -15,12 +15,13 @@ func frameSets(v feeds.Venue, c Config) ([]frameSet, error) {
 		return captured(v, c.Captures)
 	}
 	name := v.Spec().Name
+	b, _ := benchOf(name)
 	var sets []frameSet
-	for _, ch := range [...]md.Channel{md.ChannelTrades, md.ChannelBook, md.ChannelBBO, md.ChannelTicker} {
+	for _, ch := range b.channels {
 		g := &generator{r: rand.New(rand.NewPCG(c.Seed, uint64(ch))), venue: name}
 		s := frameSet{venue: name, channel: ch}
 		for range 64 {
-			s.frames = append(s.frames, []byte(g.frame(ch)))
+			s.frames = append(s.frames, []byte(b.frame(g, ch)))
 		}
 		sets = append(sets, s)
 	}
@@ -83,16 +84,10 @@ func (g *generator) levels(n int) string {
 
 func (g *generator) side() string { return [...]string{"buy", "sell"}[g.r.IntN(2)] }
 
-func (g *generator) frame(ch md.Channel) string {
+// next goes on by some sequence numbers and returns the time of the event, in ms.
+func (g *generator) next() (ms uint64) {
 	g.seq += 1 + g.r.Uint64N(40)
-	ms := 1763842100000 + g.seq
-	switch g.venue {
-	case "binance":
-		return g.binance(ch, ms)
-	case "bitget":
-		return g.bitget(ch, ms)
-	}
-	return g.okx(ch, ms)
+	return 1763842100000 + g.seq
 }
 
 func (g *generator) binance(ch md.Channel, ms uint64) string {
