@@ -16,7 +16,7 @@ import (
 
 // The XDP object is built from steer/steer.c, which needs clang only then.
 //
-//go:generate clang-14 -O2 -g -target bpf -I/usr/include/x86_64-linux-gnu -c steer/steer.c -o steer/steer.o
+//go:generate clang-14 -O2 -g -target bpf -fdebug-compilation-dir=. -fdebug-prefix-map=${PWD}=. -I/usr/include/x86_64-linux-gnu -c steer/steer.c -o steer/steer.o
 //go:generate llvm-strip-14 -g steer/steer.o
 //go:embed steer/steer.o
 var steerObject []byte

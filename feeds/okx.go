@@ -15,7 +15,7 @@ import (
 // levels are keep-alives; after maintenance seqId may be lower than prevSeqId,
 // which still chains. Frames of before seqId existed are checked by their
 // checksum, which newer ones send as 0.
-type OKX struct{}
+type OKX struct{ key, secret, passphrase string }
 
 var _ Venue = OKX{}
 
@@ -48,19 +48,24 @@ var okxSpec = Spec{
 }
 
 // Spec implements Venue.
-func (OKX) Spec() *Spec { return &okxSpec }
+func (v OKX) Spec() *Spec {
+	if v.key != "" {
+		return &okxTickSpec
+	}
+	return &okxSpec
+}
 
 // Subscribe implements Venue.
-func (OKX) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return okxRequest(dst, subs, "subscribe", rq)
+func (v OKX) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return v.request(dst, subs, "subscribe", rq)
 }
 
 // Unsubscribe implements Venue.
-func (OKX) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return okxRequest(dst, subs, "unsubscribe", rq)
+func (v OKX) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return v.request(dst, subs, "unsubscribe", rq)
 }
 
-func okxRequest(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
+func (v OKX) request(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
 	var args []string
 	for _, s := range subs {
 		swap := s.Instrument.Kind == md.InstrumentPerp || s.Instrument.Kind == md.InstrumentPerpInverse
@@ -69,7 +74,7 @@ func okxRequest(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte {
 		case md.ChannelTrades:
 			channels = []string{"trades"}
 		case md.ChannelBook:
-			channels = []string{"books"}
+			channels = []string{v.books()}
 		case md.ChannelBBO:
 			channels = []string{"bbo-tbt"}
 		case md.ChannelTicker:
@@ -189,6 +194,8 @@ func okxControl(d *Decoded, event, code, msg []byte) {
 	switch string(event) {
 	case "subscribe", "unsubscribe":
 		d.Control = ControlAck
+	case "login":
+		d.Control = ControlReady
 	case "error":
 		d.Control = ControlError
 	case "notice":
