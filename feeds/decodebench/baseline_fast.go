@@ -270,6 +270,39 @@ func (f *fast) quote(side uint8, price, size *fastjson.Value, ns int64, id uint6
 	f.dst = append(f.dst, r)
 }
 
+// time reads a time in milliseconds or, if it has more digits, in nanoseconds.
+func (f *fast) time(v *fastjson.Value) (ns int64) {
+	n := f.integer(v)
+	if n < 1e14 {
+		n *= 1e6
+	}
+	return n
+}
+
+// id reads a trade id: a number, or the hash of a text.
+func (f *fast) id(v *fastjson.Value) (id uint64, flags md.Flags) {
+	b, err := v.StringBytes()
+	if err != nil {
+		return v.GetUint64(), 0
+	}
+	id = 14695981039346656037 // FNV-1a
+	for _, c := range b {
+		id = (id ^ uint64(c)) * 1099511628211
+		if c-'0' > 9 {
+			flags = md.FlagIDHash
+		}
+	}
+	if flags == 0 {
+		id = uint64(digits(b))
+	}
+	return id, flags
+}
+
+// level adds a level of a book.
+func (f *fast) level(side uint8, price, size *fastjson.Value, ns int64, id uint64) {
+	f.event(md.Record{Kind: md.KindBook, Side: side, TsEvent: ns, ID: id}, price, size)
+}
+
 // event adds a record of a price and a size, either of which may be missing
 // from the kind.
 func (f *fast) event(r md.Record, price, size *fastjson.Value) {

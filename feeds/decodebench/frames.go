@@ -67,6 +67,9 @@ func (g *generator) size() string {
 	return text
 }
 
+// contracts is a size in whole contracts.
+func (g *generator) contracts() int { return 1 + g.r.IntN(1<<(1+g.r.IntN(16))) }
+
 func (g *generator) levels(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -31,6 +31,20 @@ func benchOf(name string) (venueBench, bool) {
 		return commonBench((*generator).bitget), true
 	case "okx":
 		return commonBench((*generator).okx), true
+	case "binance-usdm", "binance-coinm":
+		return binanceFuturesBench(name == "binance-coinm"), true
+	case "bybit", "bybit-linear", "bybit-inverse":
+		return bybitBench(name), true
+	case "gateio":
+		return gateioBench(), true
+	case "gateio-futures":
+		return gateioFuturesBench(), true
+	case "kucoin":
+		return kucoinBench(), true
+	case "kucoin-futures":
+		return kucoinFuturesBench(), true
+	case "deribit":
+		return deribitBench(), true
 	}
 	return venueBench{}, false
 }
