@@ -53,6 +53,9 @@ A default run takes about six minutes; run it on a quiet machine.`,
 		fanoutChild("clients ADDR N CA [MESSAGE…]", cobra.MinimumNArgs(3), func(c *cobra.Command, args []string) error {
 			return fanoutbench.Clients(c.Context(), args, c.InOrStdin(), c.OutOrStdout())
 		}),
+		fanoutChild("stalled ADDR N [MESSAGE…]", cobra.MinimumNArgs(2), func(c *cobra.Command, args []string) error {
+			return fanoutbench.Stalled(c.Context(), args, c.InOrStdin(), c.OutOrStdout())
+		}),
 		fanoutChild("gateway DIR [CERT KEY]", cobra.RangeArgs(1, 3), func(c *cobra.Command, args []string) error {
 			log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 			return fanoutbench.Gateway(c.Context(), args, c.InOrStdin(), c.OutOrStdout(), log)

@@ -32,8 +32,9 @@ type Config struct {
 	Plain bool
 	// Sources is the repository, whose peers are built. Default: the working directory.
 	Sources string
-	// Child is a process of this program that runs Clients or Gateway: the first
-	// argument says which, "clients" or "gateway", the others are for it. Required.
+	// Child is a process of this program that runs Clients, Stalled or Gateway: the
+	// first argument says which, "clients", "stalled" or "gateway", the others are for
+	// it. Required.
 	Child func(ctx context.Context, args ...string) *exec.Cmd
 	// Log gets what is being done, default: discarded.
 	Log *slog.Logger
@@ -125,6 +126,11 @@ func Run(ctx context.Context, cfg Config) (*ringbench.Report, error) {
 		}
 		rep.Rows = append(rep.Rows, rows...)
 	}
+	stalled, err := cfg.stalledRows(ctx, w.kinds(&cfg, built, missing, false)[0])
+	if err != nil {
+		return nil, errors.Join(ctx.Err(), err)
+	}
+	rep.Rows = append(rep.Rows, stalled...)
 	if cfg.Idle > 0 {
 		rows, err := cfg.idleRows(ctx, w.kinds(&cfg, built, missing, false))
 		if err != nil {

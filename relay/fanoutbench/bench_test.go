@@ -27,9 +27,12 @@ func TestMain(m *testing.M) {
 	}
 	ctx := context.Background()
 	var err error
-	if kind == "clients" {
+	switch kind {
+	case "clients":
 		err = Clients(ctx, os.Args[1:], os.Stdin, os.Stdout)
-	} else {
+	case "stalled":
+		err = Stalled(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	default:
 		err = Gateway(ctx, os.Args[1:], os.Stdin, os.Stdout, slog.New(slog.DiscardHandler))
 	}
 	if err != nil {
