@@ -40,9 +40,10 @@ func newFast(venue string, ch md.Channel) contender {
 }
 
 // commonBench is that of the first three venues, whose frames are alike.
-func commonBench(frame func(g *generator, ch md.Channel, ms uint64) string) venueBench {
+// more are the channels that some have beyond the common ones.
+func commonBench(frame func(g *generator, ch md.Channel, ms uint64) string, more ...md.Channel) venueBench {
 	return venueBench{
-		channels: common,
+		channels: append(common[:4:4], more...),
 		frame:    func(g *generator, ch md.Channel) string { return frame(g, ch, g.next()) },
 		fast: func(f *fast, v *fastjson.Value, ch md.Channel) {
 			switch ch {
@@ -54,6 +55,8 @@ func commonBench(frame func(g *generator, ch md.Channel, ms uint64) string) venu
 				f.bbo(v)
 			case md.ChannelTicker:
 				f.ticker(v)
+			default:
+				f.contract(v, ch)
 			}
 		},
 	}

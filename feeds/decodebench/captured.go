@@ -22,7 +22,7 @@ const perChannel = 256
 // first three the baselines know the built-in frames' shapes alone.
 func captured(v feeds.Venue, dir string) ([]frameSet, error) {
 	name := v.Spec().Name
-	if !hasStd(name) {
+	if !hasStd(name, md.ChannelTrades) {
 		return nil, nil
 	}
 	files, err := filepath.Glob(filepath.Join(dir, name, "*.ndjson*"))

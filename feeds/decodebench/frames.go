@@ -123,6 +123,8 @@ func (g *generator) bitget(ch md.Channel, ms uint64) string {
 	case md.ChannelBBO:
 		return head("snapshot", "books1") + fmt.Sprintf(`{"asks":%s,"bids":%s,"checksum":0,"seq":%d,"ts":"%d"}],"ts":%d}`,
 			g.levels(1), g.levels(1), g.seq, ms, ms+2)
+	case md.ChannelFunding:
+		return g.bitgetContract(ms)
 	}
 	return head("snapshot", "ticker") + fmt.Sprintf(`{"instId":"BTCUSDT","lastPr":"%s","open24h":"%s","high24h":"%s","low24h":"%s","change24h":"0.01","bidPr":"%s","askPr":"%s","bidSz":"%s","askSz":"%s","baseVolume":"28123.5369","quoteVolume":"1738275356.168966","openUtc":"%s","changeUtc24h":"0","ts":"%d"}],"ts":%d}`,
 		g.price(), g.price(), g.price(), g.price(), g.price(), g.price(), g.size(), g.size(), g.price(), ms, ms+2)
@@ -141,6 +143,8 @@ func (g *generator) okx(ch md.Channel, ms uint64) string {
 			g.levels(5+g.r.IntN(30)), g.levels(5+g.r.IntN(30)), ms, int32(g.r.Uint32()), g.seq, g.seq-1)
 	case md.ChannelBBO:
 		return head("bbo-tbt", "") + fmt.Sprintf(`{"asks":%s,"bids":%s,"ts":"%d","seqId":%d}]}`, g.levels(1), g.levels(1), ms, g.seq)
+	case md.ChannelFunding, md.ChannelOpenInterest, md.ChannelLiquidations:
+		return g.okxContract(ch, ms)
 	}
 	return head("tickers", "") + fmt.Sprintf(`{"instType":"SPOT","instId":"BTC-USDT","last":"%s","lastSz":"%s","askPx":"%s","askSz":"%s","bidPx":"%s","bidSz":"%s","open24h":"%s","high24h":"%s","low24h":"%s","volCcy24h":"338276577.765301","vol24h":"5508.61499971","sodUtc0":"%s","sodUtc8":"%s","ts":"%d"}]}`,
 		g.price(), g.size(), g.price(), g.size(), g.price(), g.size(), g.price(), g.price(), g.price(), g.price(), g.price(), ms)

@@ -105,7 +105,7 @@ func readers(v feeds.Venue, ch md.Channel) ([]reader, error) {
 	}
 	name := v.Spec().Name
 	all := []reader{{"tickrelay", ours}, {"valyala/fastjson", newFast(name, ch)}}
-	if hasStd(name) {
+	if hasStd(name, ch) {
 		all = append(all, reader{"encoding/json", newStd(name, ch)})
 	}
 	return all, nil

@@ -28,9 +28,9 @@ func benchOf(name string) (venueBench, bool) {
 	case "binance":
 		return commonBench((*generator).binance), true
 	case "bitget":
-		return commonBench((*generator).bitget), true
+		return commonBench((*generator).bitget, md.ChannelFunding), true
 	case "okx":
-		return commonBench((*generator).okx), true
+		return commonBench((*generator).okx, md.ChannelFunding, md.ChannelOpenInterest, md.ChannelLiquidations), true
 	case "binance-usdm", "binance-coinm":
 		return binanceFuturesBench(name == "binance-coinm"), true
 	case "bybit", "bybit-linear", "bybit-inverse":
@@ -52,9 +52,12 @@ func benchOf(name string) (venueBench, bool) {
 // common are the channels of every market.
 var common = []md.Channel{md.ChannelTrades, md.ChannelBook, md.ChannelBBO, md.ChannelTicker}
 
-// hasStd reports whether encoding/json is measured too: that the general
-// parsers' order is the same everywhere, three venues show.
-func hasStd(name string) bool { return name == "binance" || name == "bitget" || name == "okx" }
+// hasStd reports whether encoding/json is measured too: the common channels of
+// three venues show the order of the general parsers, which is the same
+// everywhere.
+func hasStd(name string, ch md.Channel) bool {
+	return ch <= md.ChannelTicker && (name == "binance" || name == "bitget" || name == "okx")
+}
 
 // decoder is the venue's own, on a connection that has seen what it must.
 func decoder(v feeds.Venue) (contender, error) {
