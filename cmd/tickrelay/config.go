@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"tickrelay/feeds"
 	"tickrelay/ring/md"
@@ -65,7 +64,7 @@ type feedConfig struct {
 	Lines       int      `yaml:"lines"`    // redundant connections; default 1
 	// Ways are how the lines reach the venue, one each; default the feed's own.
 	Ways        []wayConfig       `yaml:"ways"`
-	Audit       time.Duration     `yaml:"audit"` // between comparisons of a book with a fresh snapshot; default never
+	Audit       string            `yaml:"audit"` // between comparisons of a book with a fresh snapshot; default never
 	Credentials credentialsConfig `yaml:"credentials"`
 	CPU         *int              `yaml:"cpu"`     // pin the hot loop; default not pinned
 	Signals     int               `yaml:"signals"` // levels of the channel signals, derived from the books; default none

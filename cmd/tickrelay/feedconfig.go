@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"tickrelay/feeds"
 )
@@ -76,6 +77,12 @@ func (f *feedConfig) venue() (feeds.Venue, error) {
 	return c.WithCredentials(keys)
 }
 
+// auditEvery is the time between audits, 0 for none.
+func (f *feedConfig) auditEvery() time.Duration {
+	t, _ := time.ParseDuration(f.Audit) // validated
+	return t
+}
+
 // ways are those of the lines.
 func (f *feedConfig) ways() ([]feeds.Way, error) {
 	var out []feeds.Way
@@ -96,6 +103,9 @@ func (f *feedConfig) ways() ([]feeds.Way, error) {
 func (f *feedConfig) validateLines(d *yamlDecoder, path string) {
 	if f.Lines < 1 || f.Lines > feeds.MaxLines {
 		d.at(path+".lines", "%d: want 1 to %d connections", f.Lines, feeds.MaxLines)
+	}
+	if t, err := time.ParseDuration(f.Audit); f.Audit != "" && (err != nil || t < 10*time.Second) {
+		d.at(path+".audit", "%q: want a time of 10s or more, such as 10m", f.Audit)
 	}
 	if len(f.Ways) > f.Lines {
 		d.at(path+".ways", "%d ways for %d lines: raise lines, or leave some out", len(f.Ways), f.Lines)

@@ -26,6 +26,8 @@ func TestConfigLines(t *testing.T) {
 		}
 	}
 	f("    lines: 2\n    ways: [{bind: 127.0.0.2}, {url: \"wss://other.example/ws\", proxy: \"http://proxy.example:3128\"}]\n")
+	f("    audit: 10m\n")
+	f("    audit: 5s\n", "audit", "10s or more")
 	f("    lines: 17\n", "lines", "1 to 16")
 	f("    ways: [{}, {}]\n", "2 ways for 1 lines")
 	f("    lines: 2\n    ways: [{bind: nowhere}, {proxy: \"socks5://x\"}]\n", "bind", "nowhere", "proxy", "http://")

@@ -130,7 +130,7 @@ func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
 	}
 	fc := feeds.Config{
 		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
-		Lines: c.Lines, Ways: ways, Limits: feeds.Deadlines{Audit: c.Audit}, CPU: -1, Busy: c.Poll == "busy",
+		Lines: c.Lines, Ways: ways, Limits: feeds.Deadlines{Audit: c.auditEvery()}, CPU: -1, Busy: c.Poll == "busy",
 		Table: r.table, Epoch: share.epoch, Budget: share.budget, CacheDir: c.Cache, Log: r.log,
 	}
 	r.feedTransport(&fc, len(r.feeds))
