@@ -78,6 +78,43 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// TestUnequal: a baseline that finds another value ends the run.
+func TestUnequal(t *testing.T) {
+	for _, v := range measured() {
+		sets, err := frameSets(v, Config{Seed: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sets {
+			all, err := readers(v, s.channel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			right := all[1].read
+			all[1].read = func(frame []byte, dst []md.Record) ([]md.Record, error) {
+				dst, err := right(frame, dst)
+				dst[len(dst)-1].TsEvent++
+				return dst, err
+			}
+			if _, _, err := compare(s, all); err == nil {
+				t.Errorf("%s %s: a wrong time is not found", s.venue, s.channel)
+			}
+		}
+	}
+}
+
+func TestMedianRow(t *testing.T) {
+	for _, c := range []struct {
+		ratios []float64
+		want   float64
+		met    bool
+	}{{[]float64{0.5, 0.1, 0.2}, 0.2, true}, {[]float64{0.5, 0.25, 0.75, 0.1}, 0.375, false}} {
+		if r := medianRow(c.ratios); r.Ratio != c.want || r.Met != c.met {
+			t.Errorf("%v: %+v", c.ratios, r)
+		}
+	}
+}
+
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

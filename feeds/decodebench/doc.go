@@ -8,10 +8,14 @@
 // It does not measure sockets, rings or the network, and its frames are decoded
 // from a warm cache: a live feed also waits for memory.
 //
-//	frames (built in, or captures) ─┬─ venue.Decode            ─┐
-//	                                ├─ encoding/json + decimals ─┼─ medians → Row
-//	                                └─ fastjson + decimals      ─┘
+//	frames (built in, or captures) ─┬─ venue's decoder           ─┐
+//	                                ├─ fastjson + decimals       ─┼─ medians → Row
+//	                                └─ encoding/json + decimals  ─┘
+//	                                   (three venues)
 //	levels ─── ring/book Set ────────── ns per level
+//
+// A family of venues costs one file, which venues.go names: its channels, a
+// frame of each and how fastjson fills the records from it.
 //
 // valyala/fastjson stands for the general parsers. Tried once each on a Binance
 // depth frame with all values filled, it was level with bytedance/sonic and
