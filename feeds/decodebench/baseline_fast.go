@@ -20,6 +20,9 @@ type fast struct {
 	bad   bool
 
 	digits []byte // of the number being read
+
+	isoText []byte // the last time that was written out, and its value in ns
+	isoTime int64
 }
 
 func newFast(venue string, ch md.Channel) contender {

@@ -43,6 +43,11 @@ func TestRunCaptures(t *testing.T) {
 // TestFrames holds the built-in frames to the venues' decoders, to the channel
 // that they stand for and to sizes as in a market.
 func TestFrames(t *testing.T) {
+	for _, v := range feeds.Venues() {
+		if _, ok := benchOf(v.Spec().Name); !ok {
+			t.Errorf("%s is not measured", v.Spec().Name)
+		}
+	}
 	for _, v := range measured() {
 		sets, err := frameSets(v, Config{Seed: 3})
 		if err != nil {

@@ -45,6 +45,22 @@ func benchOf(name string) (venueBench, bool) {
 		return kucoinFuturesBench(), true
 	case "deribit":
 		return deribitBench(), true
+	case "coinbase":
+		return coinbaseBench(), true
+	case "coinbase-exchange":
+		return coinbaseExchangeBench(), true
+	case "kraken":
+		return krakenBench(), true
+	case "kraken-futures":
+		return krakenFuturesBench(), true
+	case "bitstamp":
+		return bitstampBench(), true
+	case "hyperliquid":
+		return hyperliquidBench(), true
+	case "bitfinex":
+		return bitfinexBench(), true
+	case "upbit":
+		return upbitBench(), true
 	}
 	return venueBench{}, false
 }
