@@ -103,8 +103,15 @@ func TestStalledMemory(t *testing.T) {
 		return n
 	}
 	eventually(t, "each stalled one is closed", func() bool {
-		return count(closedSlow) == stalls/2 && count(closedPolicy) == stalls/2
+		var n uint64
+		for r := range numCloseReasons {
+			n += count(r)
+		}
+		return n == stalls
 	})
+	if slow, policy := count(closedSlow), count(closedPolicy); slow != stalls/2 || policy != stalls/2 {
+		t.Errorf("%d closed as slow, %d by policy, want %d each", slow, policy, stalls/2)
+	}
 	for r := range numCloseReasons {
 		if n := count(r); n != 0 && r != closedSlow && r != closedPolicy {
 			t.Errorf("%d closed: %s", n, closeReasons[r])

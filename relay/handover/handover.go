@@ -71,14 +71,19 @@ func listen(path string) (*net.UnixListener, error) {
 		c.Close()
 		return nil, fmt.Errorf("handover: another gateway runs here, %s: stop it, or take over with --takeover", path)
 	}
-	os.Remove(path)
+	// The name appears once somebody listens: one that is bound only looks dead.
+	made := fmt.Sprintf("%s.%d", path, os.Getpid())
+	os.Remove(made)
 	old := unix.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
 	unix.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("handover: %w", err)
 	}
 	l.SetUnlinkOnClose(false) // by then it may be the next one's
+	if err := os.Rename(made, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("handover: %w", err), l.Close(), os.Remove(made))
+	}
 	return l, nil
 }
 

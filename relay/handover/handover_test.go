@@ -33,7 +33,9 @@ func serve(t *testing.T, path string) (retired chan struct{}, done chan error, c
 	s := &Server{Listener: listener(t), Retire: func(context.Context) { close(retired) }, Log: slog.New(slog.DiscardHandler)}
 	go func() { done <- s.Serve(ctx, path) }()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
+		// The file of the one before may still be there.
+		if c, err := net.Dial("unix", path); err == nil {
+			c.Close()
 			return retired, done, stop
 		}
 		if time.Now().After(end) {
