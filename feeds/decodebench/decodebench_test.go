@@ -2,6 +2,7 @@ package decodebench
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"testing"
@@ -117,6 +118,18 @@ func TestMedianRow(t *testing.T) {
 		if r := medianRow(c.ratios); r.Ratio != c.want || r.Met != c.met {
 			t.Errorf("%v: %+v", c.ratios, r)
 		}
+	}
+}
+
+// TestSliceGone has a slice that is over before the first lap, as on a loaded
+// machine: every figure is still a number.
+func TestSliceGone(t *testing.T) {
+	r, err := Run(context.Background(), Config{Rounds: 3, Slice: 1, Venues: []string{"bitstamp"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
 	}
 }
 

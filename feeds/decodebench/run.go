@@ -203,7 +203,7 @@ func interleave(c Config, all []reader, frames [][]byte) [][]float64 {
 			}
 			f, laps := all[k].read, 0
 			start := time.Now()
-			for time.Since(start) < c.Slice {
+			for laps == 0 || time.Since(start) < c.Slice { // one lap at least, though the slice may be gone
 				for _, frame := range frames {
 					dst[k], _ = f(frame, dst[k][:0])
 				}
