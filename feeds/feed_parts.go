@@ -221,7 +221,7 @@ func (l *loop) attemptSucceeded() {
 // mayTry says whether a session may dial while the circuit is open.
 func (l *loop) mayTry(s *session) bool { return !l.circuit.open || s == l.sessions[0] }
 
-// listenOptions are the options of a dial; the type is nettune's.
+// dialOptions are those of a dial to addr by the way of the line.
 func (s *session) dialOptions(addr netip.AddrPort) nettune.DialOptions {
 	return nettune.DialOptions{Addr: addr, Bind: s.way().Bind, Options: s.l.cfg.Options, Timeout: s.l.cfg.Limits.Dial}
 }
