@@ -31,6 +31,7 @@ func (e *Engine) Catalogue(ins []md.Instrument) {
 		listed[entry.Symbol] = true
 		in := known[entry.Symbol]
 		switch {
+		case in != nil && in.off:
 		case in != nil:
 			if e.relist(in, entry) {
 				added = append(added, in)

@@ -11,7 +11,8 @@ import (
 type instrument struct {
 	md     md.Instrument
 	topics [md.NumChannels]*topic
-	gone   bool // left the catalogue: neither subscribed nor published
+	gone   bool // left the catalogue, or is not selected any more: neither subscribed nor published
+	off    bool // not selected any more
 
 	lastData int64 // ns of the last event, 0 before the first
 	longest  int64 // ns of the longest pause between two events

@@ -86,12 +86,17 @@ func (e *Engine) Connected(line int, now int64) {
 // subscribeAll subscribes a line to its part of instruments' channels and begins
 // their topics.
 func (e *Engine) subscribeAll(line int, list []*instrument, now int64) {
-	l := e.line(line)
 	var subs []Sub
 	e.addTopics(list)
 	for _, in := range list {
 		subs = e.subs(subs, in, e.partOf(line))
 	}
+	e.begin(line, subs, now)
+}
+
+// begin subscribes a line to subs, whose topics there are.
+func (e *Engine) begin(line int, subs []Sub, now int64) {
+	l := e.line(line)
 	if len(subs) == 0 {
 		return
 	}

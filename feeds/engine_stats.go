@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -140,6 +141,13 @@ func (s *Stats) addTopic(name string) *topicStats {
 	s.topics = append(s.topics, t)
 	s.mu.Unlock()
 	return t
+}
+
+// removeTopic forgets a topic that is not served any more.
+func (s *Stats) removeTopic(t *topicStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.topics = slices.DeleteFunc(slices.Clone(s.topics), func(x *topicStats) bool { return x == t })
 }
 
 // GapsTotal is the number of upstream gaps of all reasons.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tickrelay/nettune"
+	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
@@ -63,6 +64,7 @@ type Config struct {
 	Options   nettune.Options   // socket options asked for; default nettune's, and receive time stamps
 	Table     *md.Table         // instrument table, required
 	Epoch     int64             // ns; default the wall clock at New
+	Numbers   *ring.Numbers     // of the venue's topics that feeds gave up, shared by all that have Epoch; default none
 	TLS       *tls.Config       // for wss and https; default the system's authorities
 	CacheDir  string            // folder in which the catalogue is kept; "" for none
 	Log       *slog.Logger      // default discards

@@ -47,6 +47,8 @@ type loop struct {
 	cancel context.CancelFunc
 	stop   atomic.Bool // any goroutine
 
+	handOver atomic.Bool // any goroutine: the rings outlive the loop
+
 	sessions  []*session
 	rest      *restClient
 	catalogue catalogue
@@ -76,7 +78,7 @@ func newLoop(cfg *Config) (*loop, error) {
 	}
 	var err error
 	l.readClock()
-	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch,
+	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch, Numbers: cfg.Numbers,
 		Now: func() int64 { wall, _ := cfg.Clock(); return wall }})
 	l.engine, err = NewEngine(EngineConfig{Venue: cfg.Venue, Table: cfg.Table, Pub: l.pub, Instruments: cfg.Instruments,
 		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Slots: cfg.slots(), RetryMost: cfg.Limits.BookRetry, Audit: cfg.Limits.Audit, Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log})
@@ -277,8 +279,13 @@ func (l *loop) shutdown() error {
 		l.log.Warn("a name look-up or REST request did not end in time", "waited", l.cfg.Limits.Close)
 	}
 	l.pub.Flush()
-	for _, r := range l.pub.Rings() { // readers drain them and then see that the producer is gone
-		l.pub.Detach(r)
+	l.pub.GiveUpAll()
+	for _, r := range l.pub.Rings() {
+		if l.handOver.Load() {
+			l.pub.Release(r)
+		} else { // readers drain it and then see that the producer is gone
+			l.pub.Detach(r)
+		}
 	}
 	return l.poller.Close()
 }

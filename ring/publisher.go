@@ -37,6 +37,9 @@ type PublisherConfig struct {
 	// Now tells the time, ns since 1970 UTC. nil: the system's clock. It is
 	// only used until the first Turn, which has the time in its argument.
 	Now func() int64
+	// Numbers is shared by the publishers of a venue whose topics may pass from one to
+	// another. nil: they never do.
+	Numbers *Numbers
 }
 
 func (c PublisherConfig) withDefaults() PublisherConfig {
@@ -71,6 +74,7 @@ type Publisher struct {
 	rings       []*Producer
 	turnFrom    int // whose cursor is served first in the next Turn
 	b           batch
+	numbers     *Numbers
 }
 
 type topicKey struct {
@@ -114,7 +118,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	cfg = cfg.withDefaults()
 	p := &Publisher{
 		venue: cfg.Venue, epoch: cfg.Epoch, beatEvery: int64(cfg.Heartbeat), now: cfg.Now(),
-		byKey: map[topicKey]TopicID{}, instrByID: map[uint32]int32{},
+		byKey: map[topicKey]TopicID{}, instrByID: map[uint32]int32{}, numbers: cfg.Numbers,
 	}
 	p.b.recs = make([]md.Record, 0, 1024)
 	p.b.ops = make([]op, 0, 256)

@@ -1,0 +1,43 @@
+package feeds
+
+import (
+	"fmt"
+
+	"tickrelay/ring/md"
+)
+
+// Reselect makes instruments (patterns) and channels what the feed serves from now
+// on, on the connections that there are: topics that are not selected any more end
+// with a gap, new ones begin, all others notice nothing. An error changes nothing.
+// ErrStopped after the end of Run. Any goroutine.
+func (f *Feed) Reselect(instruments []string, channels []md.Channel) error {
+	return f.reselect(func(e *Engine, now int64) error { return e.Reselect(instruments, channels, now) })
+}
+
+// Narrow is Reselect that begins nothing: before another feed goes on with what this
+// one ends, and before Reselect.
+func (f *Feed) Narrow(instruments []string, channels []md.Channel) error {
+	return f.reselect(func(e *Engine, now int64) error { return e.Narrow(instruments, channels, now) })
+}
+
+func (f *Feed) reselect(change func(*Engine, int64) error) (err error) {
+	ended := f.do(func() {
+		l := f.loop
+		l.readClock()
+		if err = change(l.engine, l.wall); err == nil && l.started {
+			l.settle()
+		}
+	}, false)
+	if ended {
+		return ErrStopped
+	}
+	if err != nil {
+		return fmt.Errorf("feeds: %s: %w", f.cfg.Name, err)
+	}
+	return nil
+}
+
+// HandOver has the end of Run leave the rings' readers waiting for another feed that
+// attaches the same segments, rather than tell them that their producer is gone. Any
+// goroutine, before the end of Run.
+func (f *Feed) HandOver() { f.loop.handOver.Store(true) }

@@ -1,0 +1,79 @@
+package ring
+
+import (
+	"slices"
+	"sync"
+
+	"tickrelay/ring/md"
+)
+
+// Numbers remembers how far the numbers of topics went whose Publisher gave
+// them up, so that another Publisher of the same venue and epoch goes on from
+// there: within an epoch no number is given twice. Publishers of one venue share
+// one; any goroutine. The zero value is empty.
+type Numbers struct {
+	mu   sync.Mutex
+	last map[topicKey]uint64
+}
+
+// leave notes the number of a topic that its publisher gives up.
+func (n *Numbers) leave(k topicKey, seq uint64) {
+	if n == nil || seq == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last == nil {
+		n.last = map[topicKey]uint64{}
+	}
+	n.last[k] = max(n.last[k], seq)
+}
+
+// reached is the last number that anybody gave to a topic, 0 if nobody did.
+func (n *Numbers) reached(k topicKey) uint64 {
+	if n == nil {
+		return 0
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last[k]
+}
+
+// GiveUp ends a topic for now: another Publisher may go on with it. What was
+// staged of it stays staged. Control path.
+func (p *Publisher) GiveUp(t TopicID) {
+	tp := &p.topics[t]
+	p.numbers.leave(topicKey{tp.instrument, tp.channel}, tp.seq)
+}
+
+// GiveUpAll is GiveUp for every topic, at the end of the Publisher.
+func (p *Publisher) GiveUpAll() {
+	for t := range p.topics {
+		p.GiveUp(TopicID(t))
+	}
+}
+
+// TakeUp goes on with a topic that this Publisher, or another one, gave up: if
+// another has numbered it since, its readers get a gap of unknown size. Control
+// path.
+func (p *Publisher) TakeUp(t TopicID) {
+	tp := &p.topics[t]
+	if n := p.numbers.reached(topicKey{tp.instrument, tp.channel}); n > tp.seq {
+		tp.seq = n
+		p.Gap(t, md.GapDisconnect, md.UnknownMissing, p.now)
+	}
+}
+
+// Release takes p away from a ring as Detach does, but its reader is not told
+// of an end: it waits until the next Publisher attaches the same Segment, and
+// then sees a fresh start. The caller keeps the Segment.
+func (p *Publisher) Release(r *Producer) {
+	i := slices.Index(p.rings, r)
+	if i < 0 {
+		return
+	}
+	p.Flush()
+	p.rings = slices.Delete(p.rings, i, i+1)
+	r.gen = 0
+	r.seg.feeding.Store(false)
+}
