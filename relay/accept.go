@@ -22,7 +22,6 @@ type acceptor struct {
 	listener nettune.Listener
 	tls      *tls.Config // nil: plain text only
 	stats    acceptStats
-	rates    *rates
 	heads    []*head // in the order of their deadlines; done ones are skipped
 	buf      []byte
 	next     int // shard that gets the next connection
@@ -60,7 +59,7 @@ func newAcceptor(g *Gateway) (*acceptor, error) {
 		p.Close()
 		return nil, fmt.Errorf("relay: listen %s: %w", addr, err)
 	}
-	return &acceptor{g: g, poller: p, listener: l, rates: newRates(g.cfg.Limits), buf: make([]byte, g.cfg.Limits.MaxHead+1)}, nil
+	return &acceptor{g: g, poller: p, listener: l, buf: make([]byte, g.cfg.Limits.MaxHead+1)}, nil
 }
 
 // run is the acceptor's goroutine.
@@ -139,7 +138,7 @@ func (a *acceptor) accept() {
 		a.stats.accepted.Add(1)
 		a.stats.pending.Add(1)
 		peer := s.RemoteAddr().Addr()
-		h := &head{stream: s, deadline: time.Now().Add(a.g.cfg.Limits.HeadTimeout), client: peer, trusted: a.g.cfg.trusted(peer)}
+		h := &head{stream: s, deadline: time.Now().Add(a.g.cfg.Limits.HeadTimeout), client: peer, trusted: a.g.trusted(peer)}
 		s.SetData(h)
 		a.heads = append(a.heads, h)
 	}
@@ -225,7 +224,8 @@ func (a *acceptor) upgrade(h *head, end int, venue uint8, target string) {
 		return
 	}
 	var grant *auth.Grant
-	f, answer, err := handshake(h.bytes[:end], a.g.cfg.Origins, a.g.cfg.Deflate && venue == 0, func(token string) (err error) {
+	live := a.g.live.Load()
+	f, answer, err := handshake(h.bytes[:end], live.origins, live.deflate && venue == 0, func(token string) (err error) {
 		grant, err = a.g.admit(token)
 		if err == nil && venue != 0 && !grant.Raw(a.g.raws[venue-1].Venue()) {
 			err = errNoRaw

@@ -8,19 +8,20 @@ import (
 // clients counts the WebSocket connections of each client address. It is used when
 // connections come and go, never per message.
 type clients struct {
-	most int // per address
-
 	mu    sync.Mutex
+	most  int // per address
 	count map[netip.Addr]int
 }
 
-// newClients counts nothing if one address may hold all of the gateway's connections.
 func newClients(l Limits) *clients {
-	c := &clients{most: l.MaxConnsPerAddr}
-	if l.MaxConnsPerAddr < l.MaxConns {
-		c.count = map[netip.Addr]int{}
-	}
-	return c
+	return &clients{most: l.MaxConnsPerAddr, count: map[netip.Addr]int{}}
+}
+
+// allow changes how many connections one address may have. Those that there are stay.
+func (c *clients) allow(most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.most = most
 }
 
 // party is whom an address is counted for: itself, or its /64, of which one host can
@@ -35,9 +36,6 @@ func party(a netip.Addr) netip.Addr {
 
 // enter takes one of the address's places, leave gives it back.
 func (c *clients) enter(a netip.Addr) bool {
-	if c.count == nil {
-		return true
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := party(a)
@@ -49,9 +47,6 @@ func (c *clients) enter(a netip.Addr) bool {
 }
 
 func (c *clients) leave(a netip.Addr) {
-	if c.count == nil {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := party(a)

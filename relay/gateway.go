@@ -24,8 +24,9 @@ type Gateway struct {
 	offenders *offenders   // nil: nobody asks
 	cert      *certificate // nil: plain text
 	reloads   reloaders
-	auth      *auth.Verifier // nil: everybody is everyone
-	everyone  *auth.Grant
+	auth      atomic.Pointer[auth.Verifier] // nil: everybody is everyone
+	everyone  atomic.Pointer[auth.Grant]
+	live      atomic.Pointer[settings]
 	raws      []*passthrough.Hub
 	http      *httpServer
 	addr      netip.AddrPort
@@ -50,30 +51,30 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{opened: make(chan struct{}), cfg: cfg, clients: newClients(cfg.Limits), offenders: newOffenders(&cfg), started: time.Now()}
+	g := &Gateway{opened: make(chan struct{}), cfg: cfg, clients: newClients(cfg.Limits), started: time.Now()}
+	g.live.Store(cfg.settings())
+	g.offenders = newOffenders(&cfg, g.trusted)
 	g.reloads.log = cfg.Log
 	if cfg.TLS != nil {
 		var err error
 		if g.cert, err = newCertificate(*cfg.TLS); err != nil {
 			return nil, err
 		}
-		g.reloads.add("certificate", g.cert.files, g.cert.load)
 	}
-	g.everyone = auth.Open()
+	g.everyone.Store(auth.Open())
 	var err error
 	if g.raws, err = newRaws(g); err != nil {
 		return nil, err
 	}
 	if cfg.Auth != nil {
-		c := *cfg.Auth
-		if c.Log == nil {
-			c.Log = cfg.Log
-		}
-		if g.auth, err = auth.New(c); err != nil {
+		v, err := g.verifier(cfg.Auth)
+		if err != nil {
 			return nil, err
 		}
-		g.reloads.add("auth", g.auth.Files, g.auth.Load)
+		g.auth.Store(v)
 	}
+	g.reloads.add("certificate", g.cert.files, g.cert.load)
+	g.reloads.add("auth", g.authFiles, g.loadAuth)
 	g.hub = newHub(&g.cfg, &g.hubStats)
 	for i := range cfg.Shards {
 		s, err := newShard(i, &g.cfg, g.hub)

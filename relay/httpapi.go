@@ -175,7 +175,7 @@ func (h *httpServer) book(ctx *fasthttp.RequestCtx, grant *auth.Grant, rest stri
 func (h *httpServer) ready(ctx *fasthttp.RequestCtx) {
 	problems := h.notReady(time.Now())
 	ready := len(problems) == 0
-	if h.g.auth != nil {
+	if h.g.auth.Load() != nil {
 		if _, ok := h.authorize(ctx); !ok {
 			ctx.Response.Reset()
 			problems = []string{}

@@ -32,11 +32,21 @@ type suspect struct {
 	since    time.Time
 }
 
-func newOffenders(c *Config) *offenders {
+func newOffenders(c *Config, trusted func(netip.Addr) bool) *offenders {
 	if c.Offender == nil {
 		return nil
 	}
-	return &offenders{report: c.Offender, most: c.Limits.Offences, trusted: c.trusted, now: time.Now, suspects: map[netip.Addr]suspect{}}
+	return &offenders{report: c.Offender, most: c.Limits.Offences, trusted: trusted, now: time.Now, suspects: map[netip.Addr]suspect{}}
+}
+
+// rule changes how many offences make an offender.
+func (o *offenders) rule(most int) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.most = most
 }
 
 // refused notes a connection that the acceptor did not let through. Lost ones do not

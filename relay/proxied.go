@@ -2,17 +2,9 @@ package relay
 
 import (
 	"errors"
-	"net/netip"
-	"slices"
 
 	"tickrelay/nettune/proxyproto"
 )
-
-// trusted reports whether an address belongs to one of the proxies.
-func (c *Config) trusted(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	return slices.ContainsFunc(c.ProxyProtocol, func(p netip.Prefix) bool { return p.Contains(a) })
-}
 
 // proxied deals with the PROXY protocol at the beginning of a connection and reports
 // whether h.bytes are the client's own from now on. A trusted proxy must send a

@@ -69,7 +69,7 @@ func later(a, b time.Time) time.Time {
 
 // tooFast refuses a connection beyond the rates, before TLS has cost anything.
 func (a *acceptor) tooFast(h *head) bool {
-	if a.rates.allow(h.client, time.Now()) {
+	if a.g.live.Load().rates.allow(h.client, time.Now()) {
 		return false
 	}
 	status := "429 Too Many Requests"

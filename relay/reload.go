@@ -56,6 +56,13 @@ func (p *reloader) digest() (sum [sha256.Size]byte) {
 	return sum
 }
 
+// note has changes of the files noticed from what they hold now. The caller holds mu.
+func (r *reloaders) note() {
+	for _, p := range r.parts {
+		p.sum = p.digest()
+	}
+}
+
 // look loads the parts whose files have changed, or all.
 func (r *reloaders) look(all bool) error {
 	r.mu.Lock()
@@ -63,7 +70,7 @@ func (r *reloaders) look(all bool) error {
 	var errs []error
 	for _, p := range r.parts {
 		sum := p.digest()
-		if sum == p.sum && !all {
+		if sum == p.sum && !all || len(p.files()) == 0 {
 			continue
 		}
 		p.sum = sum
@@ -81,9 +88,6 @@ func (r *reloaders) look(all bool) error {
 
 // run looks at the files until ctx ends.
 func (r *reloaders) run(ctx context.Context) {
-	if len(r.parts) == 0 {
-		return
-	}
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
 	for {

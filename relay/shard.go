@@ -26,6 +26,7 @@ type shard struct {
 	raws      []*passthrough.Hub // the gateway's
 	inbox     inbox[delivery]
 	staged    []delivery // the hub's: what it will put into inbox next
+	calls     inbox[func()]
 	stats     shardStats
 	mono      func() int64
 
@@ -64,7 +65,7 @@ func newShard(index int, cfg *Config, h *hub) (*shard, error) {
 	s := &shard{index: index, limits: cfg.Limits, poller: p, hub: h, mono: h.mono,
 		buf:    make([]byte, cfg.Limits.MaxMessage+ws.MaxHeaderSize+16<<10),
 		gather: make([]byte, 0, gatherSize), ping: controlFrame(ws.OpPing, nil)}
-	s.inbox.wake = p.Wake
+	s.inbox.wake, s.calls.wake = p.Wake, p.Wake
 	return s, nil
 }
 
@@ -88,6 +89,11 @@ func (s *shard) run(ctx context.Context) error {
 		clear(events)
 		spare = s.inbox.take(spare)
 		s.deliverAll(spare)
+		if s.calls.len() > 0 {
+			for _, call := range s.calls.take(nil) {
+				call()
+			}
+		}
 		s.flushDirty()
 		if s.now >= s.sweepAt {
 			s.sweepAt = s.now + int64(sweepEvery)
@@ -105,7 +111,7 @@ func (s *shard) run(ctx context.Context) error {
 // wait is how long Poll may sleep: until the next sweep if there is anybody.
 func (s *shard) wait() time.Duration {
 	switch {
-	case len(s.dirty) > 0 || s.inbox.len() > 0:
+	case len(s.dirty) > 0 || s.inbox.len() > 0 || s.calls.len() > 0:
 		return 0
 	case len(s.conns) == 0 && s.draining == 0:
 		return -1

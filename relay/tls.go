@@ -33,34 +33,37 @@ const plainRefused = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-T
 
 // certificate is the key pair in force. Any goroutine may read it.
 type certificate struct {
-	cfg     TLSConfig
+	cfg     atomic.Pointer[TLSConfig]
 	current atomic.Pointer[tls.Certificate]
 }
 
 // newCertificate loads the pair for the first time.
 func newCertificate(cfg TLSConfig) (*certificate, error) {
-	c := &certificate{cfg: cfg}
+	c := &certificate{}
+	c.cfg.Store(&cfg)
 	return c, c.load()
 }
-
-func (c *certificate) files() []string { return []string{c.cfg.Cert, c.cfg.Key} }
 
 // load reads the pair and puts it in force, if it can be used at all. A pair out of
 // its time never replaces one that is in it.
 func (c *certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.cfg.Cert, c.cfg.Key)
+	if c == nil {
+		return nil
+	}
+	cfg := c.cfg.Load()
+	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
 	if err != nil {
-		return fmt.Errorf("relay: certificate %s with key %s: %w", c.cfg.Cert, c.cfg.Key, err)
+		return fmt.Errorf("relay: certificate %s with key %s: %w", cfg.Cert, cfg.Key, err)
 	}
 	if pair.Leaf == nil {
 		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-			return fmt.Errorf("relay: certificate %s: %w", c.cfg.Cert, err)
+			return fmt.Errorf("relay: certificate %s: %w", cfg.Cert, err)
 		}
 	}
 	now := time.Now()
 	if err := inTime(pair.Leaf, now); err != nil {
 		if old := c.current.Load(); old == nil || inTime(old.Leaf, now) == nil {
-			return fmt.Errorf("relay: certificate %s: %w", c.cfg.Cert, err)
+			return fmt.Errorf("relay: certificate %s: %w", cfg.Cert, err)
 		}
 	}
 	c.current.Store(&pair)
@@ -91,7 +94,7 @@ func (c *certificate) server() *tls.Config {
 func (a *acceptor) sniff(h *head) bool {
 	h.sniffed = true
 	if h.bytes[0] != recordHandshake {
-		if a.tls == nil || a.g.cfg.TLS.AllowPlain {
+		if a.tls == nil || a.g.live.Load().plain {
 			return true
 		}
 		_, _ = h.stream.Write([]byte(plainRefused))

@@ -86,6 +86,9 @@ func overlap(a, b string) bool {
 	return len(at) == len(bt)
 }
 
+// Revoke takes the grant away from who has it.
+func (g *Grant) Revoke() { g.revoked.Store(true) }
+
 // Revoked reports whether the secret that it was made of was taken away since.
 func (g *Grant) Revoked() bool { return g != nil && g.revoked.Load() }
 

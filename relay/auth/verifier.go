@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tickrelay/ring/md"
 )
 
 // Errors of Verify. They say nothing about the token.
@@ -20,9 +22,9 @@ var (
 
 // Verifier checks tokens. Any goroutine may use it.
 type Verifier struct {
-	cfg   Config
 	state atomic.Pointer[state]
-	mu    sync.Mutex // of Load
+	mu    sync.Mutex // of Load, and guards cfg
+	cfg   Config
 }
 
 // state is what was read last; it never changes.
@@ -48,13 +50,43 @@ func New(cfg Config) (*Verifier, error) {
 }
 
 // Files are those that Load reads.
-func (v *Verifier) Files() []string { return v.cfg.files() }
+func (v *Verifier) Files() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.cfg.files()
+}
+
+// Reconfigure makes cfg the configuration and reads its secrets. With an error nothing
+// has changed. Grants of tokens that are gone, or grant something else now, are revoked;
+// those of JWTs stay until they expire.
+func (v *Verifier) Reconfigure(cfg Config) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if cfg.Log == nil {
+		cfg.Log = v.cfg.Log
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	old := v.cfg
+	v.cfg = cfg
+	if err := v.load(); err != nil {
+		v.cfg = old
+		return err
+	}
+	return nil
+}
 
 // Load reads the secrets again. With an error nothing has changed. Grants of tokens
 // that are gone are revoked; those of JWTs stay until they expire.
 func (v *Verifier) Load() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.load()
+}
+
+func (v *Verifier) load() error {
 	old := v.state.Load()
 	next := &state{}
 	var errs []error
@@ -97,12 +129,17 @@ func (v *Verifier) loadToken(t *Token, old *state) (token, error) {
 	}
 	sum := sha256.Sum256(text)
 	for _, o := range old.tokens {
-		if o.sum == sum && o.grant.Name == t.Name {
+		if o.sum == sum && o.grant.Name == t.Name && o.grant.grants(t) {
 			return o, nil
 		}
 	}
 	topics, err := patterns(t.Topics)
 	return token{sum, &Grant{Name: t.Name, Topics: topics, Metrics: t.Metrics}}, err
+}
+
+// grants reports whether a grant is what a token says.
+func (g *Grant) grants(t *Token) bool {
+	return g.Metrics == t.Metrics && slices.EqualFunc(g.Topics, t.Topics, func(p md.Pattern, s string) bool { return p.String() == s })
 }
 
 // fits reports whether a token can be sent in a header, a query and a subprotocol
