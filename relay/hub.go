@@ -22,6 +22,7 @@ type hub struct {
 	log    *slog.Logger
 	mono   func() int64 // ns, never steps
 	now    int64        // mono at the start of the turn
+	turns  atomic.Uint64
 
 	inputs []*input
 	source *input // whose records are being consumed
@@ -100,6 +101,7 @@ func (h *hub) run(ctx context.Context, waiters func(func())) {
 	defer timer.Stop()
 	defer h.closeInputs()
 	for ctx.Err() == nil {
+		h.turns.Add(1)
 		h.now = h.mono()
 		h.requests(ctx, waiters)
 		busy := h.readRings(ctx, waiters)

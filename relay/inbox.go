@@ -28,9 +28,9 @@ type delivery struct {
 	frames [numFormats]*frame // of an event
 	frame  *frame             // of anything else, may be nil
 	conn   *conn
-	info   *streamInfo // with deliverSubscribe
-	rebase bool        // with it: the first message later connects to from
-	from   uint64
+	info   *streamInfo // with deliverSubscribe, and of an event with from
+	rebase bool        // with deliverSubscribe: the first message later connects to from
+	from   uint64      // with deliverEvent: when it was received, wall ns; 0: its delivery is not timed
 }
 
 // inbox carries work from one or more goroutines to one. Puts are batched: the

@@ -22,6 +22,7 @@ type collector struct {
 	httpAnswers, resumed, replayed, history, candleBytes, candlesLost *prometheus.Desc
 	deflated, deflateBytes, deflateSeconds, deflateSaved              *prometheus.Desc
 	reloads, certExpiry, reauthFailed                                 *prometheus.Desc
+	deliver, deliverNegative                                          *prometheus.Desc
 }
 
 func newCollector(g *Gateway) *collector {
@@ -29,48 +30,50 @@ func newCollector(g *Gateway) *collector {
 		return prometheus.NewDesc("tickrelay_"+name, help, labels, nil)
 	}
 	return &collector{
-		g:              g,
-		connections:    d("ws_connections", "WebSocket connections now."),
-		accepted:       d("accepted_total", "TCP connections accepted."),
-		closed:         d("ws_closed_total", "WebSocket connections that ended, by reason.", "reason"),
-		refused:        d("refused_total", "Connections refused before they were served, by reason.", "reason"),
-		pending:        d("heads_pending", "Request heads being read now."),
-		messages:       d("ws_messages_sent_total", "WebSocket frames sent, by subprotocol of the client.", "format"),
-		bytes:          d("ws_bytes_sent_total", "Bytes of WebSocket frames sent."),
-		writes:         d("ws_writes_total", "Write calls for them."),
-		overflows:      d("ws_queue_overflows_total", "Client queues that reached their bounds."),
-		conflated:      d("ws_conflated_total", "State messages left out for slow clients, who get the newest state instead."),
-		dropped:        d("ws_dropped_total", "Numbers left out for slow clients and told by gap messages: of trades, liquidations and signals, and of state where the policy is drop."),
-		clientGaps:     d("ws_gaps_sent_total", "Gap messages made for what was left out."),
-		deflated:       d("ws_deflate_frames_total", "Frames that went through compression, each once for all clients, by outcome: compressed, or sent as they were because that saves nothing.", "outcome"),
-		deflateBytes:   d("ws_deflate_bytes_total", "Bytes of the frames compressed, before and after.", "side"),
-		deflateSeconds: d("ws_deflate_seconds_total", "Time that compression took of the hub."),
-		deflateSaved:   d("ws_deflate_saved_bytes_total", "Bytes that were not sent because their frames were compressed, all clients together."),
-		requests:       d("ws_requests_total", "Requests of clients, by operation.", "op"),
-		errors:         d("ws_errors_total", "Error answers, by code.", "code"),
-		records:        d("hub_records_total", "Records read from rings."),
-		events:         d("hub_events_total", "Events in them."),
-		hubGaps:        d("hub_gaps_total", "Gap records in them."),
-		duplicates:     d("hub_duplicates_total", "Events with a number that was seen before, not passed on."),
-		jumps:          d("hub_jumps_total", "Numbers found missing that no gap record told of."),
-		unknown:        d("hub_unknown_total", "Records of instruments that the table does not have."),
-		stalls:         d("hub_stalls_total", "Times the hub waited for a fan-out loop that was behind."),
-		topics:         d("hub_topics", "Topics known."),
-		rings:          d("hub_rings", "Rings being read."),
-		ringsLost:      d("hub_rings_lost_total", "Rings whose producer ended."),
-		ringErrors:     d("hub_ring_errors_total", "Rings given up for another error."),
-		ringsDown:      d("hub_rings_down", "Rings that are not there and are looked for."),
-		ringsOpened:    d("hub_rings_opened_total", "Rings opened by their path, the first time and again."),
-		encoded:        d("hub_encoded_total", "Frames encoded, by format.", "format"),
-		resumed:        d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
-		replayed:       d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
-		candleBytes:    d("candle_bytes", "Memory of all candles."),
-		candlesLost:    d("candles_incomplete_total", "What candles do not show, by what: late trades, inexact bars (a quantity that no int64 holds), bars dropped for want of memory.", "what"),
-		history:        d("history_bytes", "Memory of the topics' histories."),
-		reloads:        d("reloads_total", "Times that files of the configuration were read again, by part and result.", "part", "result"),
-		certExpiry:     d("tls_certificate_expiry_seconds", "Unix time at which the certificate in force ends."),
-		reauthFailed:   d("ws_auth_failed_total", "Tokens refused on open WebSocket connections."),
-		httpAnswers:    d("http_answers_total", "HTTP answers, by class of status.", "class"),
+		g:               g,
+		connections:     d("ws_connections", "WebSocket connections now."),
+		accepted:        d("accepted_total", "TCP connections accepted."),
+		closed:          d("ws_closed_total", "WebSocket connections that ended, by reason.", "reason"),
+		refused:         d("refused_total", "Connections refused before they were served, by reason.", "reason"),
+		pending:         d("heads_pending", "Request heads being read now."),
+		messages:        d("ws_messages_sent_total", "WebSocket frames sent, by subprotocol of the client.", "format"),
+		bytes:           d("ws_bytes_sent_total", "Bytes of WebSocket frames sent."),
+		writes:          d("ws_writes_total", "Write calls for them."),
+		overflows:       d("ws_queue_overflows_total", "Client queues that reached their bounds."),
+		conflated:       d("ws_conflated_total", "State messages left out for slow clients, who get the newest state instead."),
+		dropped:         d("ws_dropped_total", "Numbers left out for slow clients and told by gap messages: of trades, liquidations and signals, and of state where the policy is drop."),
+		clientGaps:      d("ws_gaps_sent_total", "Gap messages made for what was left out."),
+		deflated:        d("ws_deflate_frames_total", "Frames that went through compression, each once for all clients, by outcome: compressed, or sent as they were because that saves nothing.", "outcome"),
+		deflateBytes:    d("ws_deflate_bytes_total", "Bytes of the frames compressed, before and after.", "side"),
+		deflateSeconds:  d("ws_deflate_seconds_total", "Time that compression took of the hub."),
+		deflateSaved:    d("ws_deflate_saved_bytes_total", "Bytes that were not sent because their frames were compressed, all clients together."),
+		requests:        d("ws_requests_total", "Requests of clients, by operation.", "op"),
+		errors:          d("ws_errors_total", "Error answers, by code.", "code"),
+		records:         d("hub_records_total", "Records read from rings."),
+		events:          d("hub_events_total", "Events in them."),
+		hubGaps:         d("hub_gaps_total", "Gap records in them."),
+		duplicates:      d("hub_duplicates_total", "Events with a number that was seen before, not passed on."),
+		jumps:           d("hub_jumps_total", "Numbers found missing that no gap record told of."),
+		unknown:         d("hub_unknown_total", "Records of instruments that the table does not have."),
+		stalls:          d("hub_stalls_total", "Times the hub waited for a fan-out loop that was behind."),
+		topics:          d("hub_topics", "Topics known."),
+		rings:           d("hub_rings", "Rings being read."),
+		ringsLost:       d("hub_rings_lost_total", "Rings whose producer ended."),
+		ringErrors:      d("hub_ring_errors_total", "Rings given up for another error."),
+		ringsDown:       d("hub_rings_down", "Rings that are not there and are looked for."),
+		ringsOpened:     d("hub_rings_opened_total", "Rings opened by their path, the first time and again."),
+		encoded:         d("hub_encoded_total", "Frames encoded, by format.", "format"),
+		resumed:         d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
+		replayed:        d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
+		candleBytes:     d("candle_bytes", "Memory of all candles."),
+		candlesLost:     d("candles_incomplete_total", "What candles do not show, by what: late trades, inexact bars (a quantity that no int64 holds), bars dropped for want of memory.", "what"),
+		history:         d("history_bytes", "Memory of the topics' histories."),
+		reloads:         d("reloads_total", "Times that files of the configuration were read again, by part and result.", "part", "result"),
+		certExpiry:      d("tls_certificate_expiry_seconds", "Unix time at which the certificate in force ends."),
+		deliver:         d("deliver_seconds", "Reception to the sockets of all subscribers that keep up, of events sent at once; publish_seconds is a part of it.", "venue", "channel"),
+		deliverNegative: d("deliver_negative_total", "Events delivered before they were received: the host's clock was set back.", "venue", "channel"),
+		reauthFailed:    d("ws_auth_failed_total", "Tokens refused on open WebSocket connections."),
+		httpAnswers:     d("http_answers_total", "HTTP answers, by class of status.", "class"),
 	}
 }
 
@@ -81,6 +84,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 // Collect reads all counters once.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.clients(ch)
+	deliverMetrics(ch, c.deliver, c.deliverNegative, c.g.shards)
 	c.hub(ch)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -29,6 +30,7 @@ type shard struct {
 	calls     inbox[func()]
 	stats     shardStats
 	mono      func() int64
+	turns     atomic.Uint64
 
 	now     int64 // mono ns at the start of the turn
 	conns   []*conn
@@ -82,6 +84,7 @@ func (s *shard) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("relay: shard %d: %w", s.index, err)
 		}
+		s.turns.Add(1)
 		s.now = s.mono()
 		for i := range events {
 			s.ready(&events[i])
@@ -95,6 +98,7 @@ func (s *shard) run(ctx context.Context) error {
 			}
 		}
 		s.flushDirty()
+		s.delivered(spare)
 		if s.now >= s.sweepAt {
 			s.sweepAt = s.now + int64(sweepEvery)
 			s.sweep()

@@ -63,6 +63,7 @@ type shardStats struct {
 	gaps      atomic.Uint64 // gap messages made for what was left out
 	requests  [numOps]atomic.Uint64
 	errors    errorStats
+	delivered deliveries
 
 	reauthFailed atomic.Uint64 // tokens refused on open connections
 }

@@ -205,7 +205,7 @@ func (h *hub) emit(st *stream, ev []md.Record) {
 		st.last = seq
 		return
 	}
-	d := delivery{op: deliverEvent, stream: st.id}
+	d := delivery{op: deliverEvent, stream: st.id, info: &st.streamInfo, from: st.receivedAt(ev)}
 	for f := range formatJSONDeflate {
 		packed := st.subs[f.deflated()] > 0
 		if st.subs[f] == 0 && !packed {

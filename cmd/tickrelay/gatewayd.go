@@ -11,7 +11,6 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tickrelay/relay"
 	"tickrelay/relay/handover"
@@ -24,6 +23,7 @@ type runOptions struct {
 	feedsOnly   bool
 	gatewayOnly bool
 	takeover    bool     // from the gateway that runs, if one does
+	debug       string   // address of profiles and traces, "": none
 	listener    *os.File // that systemd has opened; nil: open one
 }
 
@@ -53,9 +53,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), clockMetrics{})
-	reg.MustRegister(more...)
+	reg := newRegistry(more...)
 	if r.bridge != nil {
 		reg.MustRegister(dpdkMetrics{r.bridge})
 	}
@@ -163,6 +161,7 @@ func (r *relayd) succeed(ctx context.Context) error {
 		r.alone.listener.Close()
 		return err
 	}
+	r.ready()
 	replaced := false
 	s := handover.Server{Listener: r.alone.listener, Log: r.log.With("part", "handover"), Retire: func(ctx context.Context) {
 		replaced = true

@@ -64,6 +64,7 @@ exact 64-byte record, and gives the records out in shared-memory rings to
 strategies on the same host and over WebSocket to browsers and programs.
 
 Start with: tickrelay demo`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noSuchCommand,

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"tickrelay/dpdkbridge"
 	"tickrelay/feeds"
 	"tickrelay/nettune/xdp"
@@ -42,6 +44,7 @@ type relayd struct {
 	alone  *alone            // nil in a process with feeds
 	xdp    *xdp.Feeder       // nil without a packet filter
 	bridge dpdkbridge.Bridge // nil with the kernel's sockets
+	debug  *debugServer      // nil: none was asked for
 	socket string
 	// Who may attach besides this user and root.
 	group                int
@@ -246,12 +249,18 @@ func (r *relayd) run(ctx context.Context) error {
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}
+	part("watchdog", func(ctx context.Context) error { return r.service().watch(ctx, r.alive) })
+	if r.debug != nil {
+		part("debug", r.debug.run)
+	}
 	if r.alone != nil {
 		part("handover", r.succeed)
 		r.log.Info("gateway started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "socket", r.socket)
 	} else {
 		r.startLocal(part, cancel)
 	}
+	stopping := context.AfterFunc(ctx, func() { r.service().tell(daemon.SdNotifyStopping) })
+	defer stopping()
 	wg.Wait()
 	err := context.Cause(ctx)
 	if errors.Is(err, context.Canceled) || errors.Is(err, errReplaced) {
@@ -275,6 +284,7 @@ func (r *relayd) startLocal(part func(string, func(context.Context) error), fail
 		}
 	}
 	r.log.Info("relay started", "relay", r.cfg.Relay, "gateway", r.gw != nil, "rings", r.dir.Path(), "socket", r.socket)
+	r.ready()
 }
 
 // close removes the rings and the directory.

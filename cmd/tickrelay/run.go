@@ -33,7 +33,13 @@ SIGHUP reads certificate, tokens and keys again. A listening socket opened by sy
 	c.Flags().BoolVar(&o.feedsOnly, "feeds-only", false, "feeds and rings, no gateway")
 	c.Flags().BoolVar(&o.gatewayOnly, "gateway-only", false, "the gateway, on the rings of a process with --feeds-only")
 	c.Flags().BoolVar(&o.takeover, "takeover", false, "with --gateway-only: replace the gateway that runs, whose clients are asked to reconnect")
+	c.Flags().StringVar(&o.debug, "debug", "", "serve pprof and traces on this loopback address or Unix socket, see docs/deploy.md")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if o.debug != "" {
+			if err := checkDebugAddr(o.debug); err != nil {
+				return err
+			}
+		}
 		switch {
 		case file == "":
 			return usageError{fmt.Errorf("run: -c FILE is needed")}
@@ -60,21 +66,26 @@ SIGHUP reads certificate, tokens and keys again. A listening socket opened by sy
 	return c
 }
 
-func runRelay(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.Logger, out io.Writer) error {
-	if o.gatewayOnly {
-		r, err := newGatewayd(ctx, cfg, o, log)
-		if err != nil {
+func runRelay(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.Logger, out io.Writer) (err error) {
+	var debug *debugServer
+	if o.debug != "" {
+		if debug, err = newDebugServer(o.debug, log); err != nil {
 			return err
 		}
-		r.welcome(out)
-		return r.run(ctx)
+		defer debug.l.Close()
 	}
-	reclaim(log)
-	defer holdCPULatency(cfg.CPULatency, log)()
-	r, err := newRelayd(cfg, o, log)
+	var r *relayd
+	if o.gatewayOnly {
+		r, err = newGatewayd(ctx, cfg, o, log)
+	} else {
+		reclaim(log)
+		defer holdCPULatency(cfg.CPULatency, log)()
+		r, err = newRelayd(cfg, o, log)
+	}
 	if err != nil {
 		return err
 	}
+	r.debug = debug
 	r.welcome(out)
 	return r.run(ctx)
 }
