@@ -127,10 +127,11 @@ func kucoinSides(b []byte, i int, d *Decoded, got *once) int {
 
 var kucoinWholeKeys = jsonscan.Names("asks", "bids", "timestamp", "sequence", "ts")
 
-// whole decodes level2Depth50 and level2Depth5.
+// whole decodes level2Depth50 and level2Depth5; those of futures have a number.
 func (p *kucoinPush) whole(b []byte, i int, d *Decoded) int {
 	from := len(d.Recs)
 	var ts int64
+	var seq uint64
 	var got once
 	k, at := jsonscan.First(b, i, kucoinWholeKeys)
 	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinWholeKeys, k) {
@@ -144,6 +145,8 @@ func (p *kucoinPush) whole(b []byte, i int, d *Decoded) int {
 			i = d.levels(b, at, md.SideBid, false)
 		case 2, 4:
 			ts, i = jsonscan.Time(b, at)
+		case 3:
+			seq, i = jsonscan.Uint(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -151,11 +154,12 @@ func (p *kucoinPush) whole(b []byte, i int, d *Decoded) int {
 			return i
 		}
 	}
-	if at < 0 || !got.have(3) {
+	if at < 0 || !got.have(3) || seq > 1<<63-1 {
 		return jsonscan.Bad
 	}
-	d.stamp(from, ts, 0)
-	d.event(md.ChannelBook, p.native, nil, from).Action = ActionReplace
+	d.stamp(from, ts, seq)
+	ev := d.event(md.ChannelBook, p.native, nil, from)
+	ev.Action, ev.SeqLast = ActionReplace, int64(seq)
 	return at
 }
 
