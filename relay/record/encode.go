@@ -1,0 +1,262 @@
+package record
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"tickrelay/ring/md"
+)
+
+// Sizes of a file's inner parts, in bytes and rows. A page is what a reader decodes at
+// a time; fillRows are converted at a time and bound the encoder's scratch memory.
+const (
+	pageBytes    = 128 << 10
+	dictBytes    = 1 << 20 // a column with more distinct values goes on without dictionary
+	fillRows     = 1024
+	writeBuffer  = 256 << 10
+	writerName   = "tickrelay"
+	writerSystem = "record"
+)
+
+// encoder turns rows into row groups of one file at a time. It is used again for file
+// after file, for the sake of its buffers. One goroutine uses it.
+type encoder struct {
+	schema *parquet.Schema
+	w      *parquet.Writer
+	file   *os.File
+	path   string // the finished file's
+	buf    *bufio.Writer
+	values []parquet.Value
+	arena  []byte // decimals of one fill
+	unfit  uint64 // numbers that DECIMAL(38,18) does not hold, in this file
+}
+
+func newEncoder() *encoder {
+	return &encoder{schema: fileSchema(), values: make([]parquet.Value, fillRows), arena: make([]byte, fillRows*decimalSize),
+		buf: bufio.NewWriterSize(nil, writeBuffer)}
+}
+
+// begin starts a file, under a temporary name.
+func (e *encoder) begin(path string) error {
+	f, err := os.OpenFile(path+temporaryExt, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	e.file, e.path, e.unfit = f, path, 0
+	e.start(f)
+	return nil
+}
+
+// start writes to any sink; begin and benchmarks use it.
+func (e *encoder) start(to io.Writer) {
+	e.buf.Reset(to)
+	// A new one for each file: a used one would keep the metadata of the file before.
+	e.w = parquet.NewWriter(e.buf, e.schema, parquet.Compression(compression()), parquet.PageBufferSize(pageBytes),
+		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(dictBytes), parquet.CreatedBy(writerName, "1", writerSystem),
+		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending(columns()[colTsRecv].name))))
+}
+
+// rowGroup writes rows, of one stream, as one row group.
+func (e *encoder) rowGroup(r *rows, s stream, symbol func(uint32) string) error {
+	sortRows(r)
+	cw := e.w.ColumnWriters()
+	for from := 0; from < r.len(); from += fillRows {
+		part := rows{recs: r.recs[from:min(from+fillRows, r.len())]}
+		part.epoch, part.arrival = r.epoch[from:], r.arrival[from:]
+		for c := range numColumns {
+			v := e.values[:len(part.recs)]
+			e.fill(c, v, &part, s, symbol)
+			if _, err := cw[c].WriteRowValues(v); err != nil {
+				return fmt.Errorf("column %s: %w", columns()[c].name, err)
+			}
+		}
+	}
+	return e.w.Flush()
+}
+
+// sortRows orders by receive time; rows of the same time keep their order.
+func sortRows(r *rows) {
+	if slices.IsSortedFunc(r.recs, func(a, b md.Record) int { return cmp.Compare(a.TsRecv, b.TsRecv) }) {
+		return
+	}
+	order := make([]int32, r.len())
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(r.recs[a].TsRecv, r.recs[b].TsRecv) })
+	sorted := rows{make([]md.Record, 0, r.len()), make([]int64, 0, r.len()), make([]int64, 0, r.len())}
+	for _, i := range order {
+		sorted.add(&r.recs[i], r.epoch[i], r.arrival[i])
+	}
+	*r = sorted
+}
+
+// fill converts one column of rows.
+func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(uint32) string) {
+	switch c {
+	case colVenue:
+		fillText(v, r.recs, func(*md.Record) string { return s.venue.String() }, func(a, b *md.Record) bool { return true })
+	case colChannel:
+		fillText(v, r.recs, func(*md.Record) string { return s.channel.String() }, func(a, b *md.Record) bool { return true })
+	case colSymbol:
+		fillText(v, r.recs, func(m *md.Record) string { return symbol(m.Instrument) }, func(a, b *md.Record) bool { return a.Instrument == b.Instrument })
+	case colKind:
+		fillText(v, r.recs, func(m *md.Record) string { return kindName(m.Kind) }, func(a, b *md.Record) bool { return a.Kind == b.Kind })
+	case colPrice, colSize:
+		e.fillDecimal(c, v, r.recs)
+	case colEpoch:
+		for i := range v {
+			v[i] = required(parquet.Int64Value(r.epoch[i]), c)
+		}
+	case colArrival:
+		for i := range v {
+			v[i] = required(parquet.Int64Value(r.arrival[i]), c)
+		}
+	case colTsRecv, colTsEvent, colSeq, colID, colPriceMantissa, colSizeMantissa:
+		fillLong(c, v, r.recs)
+	default:
+		fillShort(c, v, r.recs)
+	}
+}
+
+// required and present give a value its column and, where the column is optional, say
+// that it is there.
+func required(v parquet.Value, c int) parquet.Value { return v.Level(0, 0, c) }
+func present(v parquet.Value, c int) parquet.Value  { return v.Level(0, 1, c) }
+
+// fillText fills a text column; text is asked for only where the record differs from the
+// one before.
+func fillText(v []parquet.Value, recs []md.Record, text func(*md.Record) string, same func(a, b *md.Record) bool) {
+	var last parquet.Value
+	for i := range v {
+		if i == 0 || !same(&recs[i-1], &recs[i]) {
+			last = parquet.ByteArrayValue([]byte(text(&recs[i])))
+		}
+		v[i] = last
+	}
+}
+
+func fillLong(c int, v []parquet.Value, recs []md.Record) {
+	optional := func(i int, n, absent int64) {
+		if n == absent {
+			v[i] = parquet.NullValue().Level(0, 0, c)
+			return
+		}
+		v[i] = present(parquet.Int64Value(n), c)
+	}
+	for i := range v {
+		r := &recs[i]
+		switch c {
+		case colTsRecv:
+			v[i] = required(parquet.Int64Value(r.TsRecv), c)
+		case colSeq:
+			v[i] = required(parquet.Int64Value(int64(r.Seq)), c)
+		case colID:
+			v[i] = required(parquet.Int64Value(int64(r.ID)), c)
+		case colTsEvent:
+			optional(i, r.TsEvent, 0)
+		case colPriceMantissa:
+			optional(i, r.Price, md.Absent)
+		case colSizeMantissa:
+			optional(i, r.Size, md.Absent)
+		}
+	}
+}
+
+func fillShort(c int, v []parquet.Value, recs []md.Record) {
+	for i := range v {
+		r := &recs[i]
+		var n int32
+		switch c {
+		case colSide:
+			n = int32(r.Side)
+		case colLevel:
+			n = int32(r.Level)
+		case colCount:
+			n = int32(r.Count)
+		case colFlags:
+			n = int32(r.Flags)
+		case colPriceExp:
+			n = int32(r.PriceExp)
+		case colSizeExp:
+			n = int32(r.SizeExp)
+		case colInstrument:
+			n = int32(r.Instrument)
+		}
+		v[i] = required(parquet.Int32Value(n), c)
+	}
+}
+
+func (e *encoder) fillDecimal(c int, v []parquet.Value, recs []md.Record) {
+	for i := range v {
+		mant, exp := recs[i].Price, recs[i].PriceExp
+		if c == colSize {
+			mant, exp = recs[i].Size, recs[i].SizeExp
+		}
+		b := e.arena[i*decimalSize : (i+1)*decimalSize]
+		if putDecimal(b, mant, exp) {
+			v[i] = present(parquet.FixedLenByteArrayValue(b), c)
+			continue
+		}
+		if mant != md.Absent {
+			e.unfit++
+		}
+		v[i] = parquet.NullValue().Level(0, 0, c)
+	}
+}
+
+// finish completes the file: written, synced, and only then under its name.
+func (e *encoder) finish(m *fileMeta) error {
+	m.unfit += e.unfit
+	err := e.end(m)
+	if err == nil {
+		err = e.file.Sync()
+	}
+	if err = errors.Join(err, e.file.Close()); err == nil {
+		err = os.Rename(e.path+temporaryExt, e.path)
+	}
+	if err != nil {
+		os.Remove(e.path + temporaryExt)
+		return fmt.Errorf("record: write %s: %w", e.path, err)
+	}
+	return syncDir(filepath.Dir(e.path))
+}
+
+// end writes the footer.
+func (e *encoder) end(m *fileMeta) error {
+	pairs, err := m.pairs()
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		e.w.SetKeyValueMetadata(p[0], p[1])
+	}
+	if err := e.w.Close(); err != nil {
+		return err
+	}
+	return e.buf.Flush()
+}
+
+// abandon gives an unfinished file up.
+func (e *encoder) abandon() {
+	e.file.Close()
+	os.Remove(e.path + temporaryExt)
+}
+
+// syncDir makes a rename last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,189 @@
+package record
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"tickrelay/ring/md"
+)
+
+// randomRecords are records of every shape, times almost in order.
+func randomRecords(seed uint64, n int) rows {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var out rows
+	t := testHour
+	for i := range n {
+		t += r.Int64N(1000)
+		rec := md.Record{Kind: md.Kind(1 + r.IntN(13)), Flags: md.Flags(r.IntN(256)), Venue: md.VenueBinance, Instrument: uint32(r.IntN(5)),
+			Seq: r.Uint64() >> r.IntN(64), TsEvent: t - r.Int64N(2)*1000, TsRecv: t - r.Int64N(3), Price: int64(r.Uint64()) >> r.IntN(64),
+			Size: int64(r.Uint64() >> (1 + r.IntN(63))), ID: r.Uint64() >> r.IntN(64), Side: uint8(r.IntN(256)), Level: uint8(r.IntN(256)),
+			PriceExp: int8(r.IntN(256) - 128), SizeExp: int8(-r.IntN(9)), Count: r.Uint32() >> r.IntN(32)}
+		switch r.IntN(10) {
+		case 0:
+			rec.Price = md.Absent
+		case 1:
+			rec.Size = md.Absent
+		case 2:
+			rec.TsEvent = 0
+		case 3:
+			rec.Kind = md.Kind(r.IntN(256))
+		}
+		out.add(&rec, testHour+r.Int64N(2), int64(i))
+	}
+	return out
+}
+
+// testHour is 2026-11-28T15:00:00Z.
+const testHour = int64(1795878000) * 1e9
+
+var testStream = stream{md.VenueBinance, md.ChannelTrades}
+
+func testSymbol(id uint32) string { return "SYM" + string(rune('A'+id)) + "-USDT" }
+
+// TestRoundTrip wants every bit of every record back, whatever it says.
+func TestRoundTrip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.parquet")
+	e := newEncoder()
+	want := map[int64]md.Record{}
+	epochs := map[int64]int64{}
+	if err := e.begin(path); err != nil {
+		t.Fatal(err)
+	}
+	for group := range 3 {
+		in := randomRecords(uint64(group), 5000)
+		for i := range in.recs {
+			in.arrival[i] += int64(group) * 5000
+			want[in.arrival[i]], epochs[in.arrival[i]] = in.recs[i], in.epoch[i]
+		}
+		if err := e.rowGroup(&in, testStream, testSymbol); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.finish(&fileMeta{stream: testStream, hour: testHour}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	seen := 0
+	for group := range f.pq.RowGroups() {
+		symbols := newNames()
+		g := f.readGroup(group, symbols)
+		var got rows
+		var syms []int32
+		for err == nil {
+			syms, err = g.next(&got, syms)
+		}
+		g.close()
+		err = nil
+		for i := range got.recs {
+			seen++
+			a := got.arrival[i]
+			if got.recs[i] != want[a] || got.epoch[i] != epochs[a] || symbols.list[syms[i]] != testSymbol(want[a].Instrument) {
+				t.Fatalf("arrival %d: %+v, want %+v", a, got.recs[i], want[a])
+			}
+			if i > 0 && got.recs[i].TsRecv < got.recs[i-1].TsRecv {
+				t.Fatalf("row %d of group %d is before the one before it", i, group)
+			}
+		}
+	}
+	if seen != len(want) {
+		t.Fatalf("%d rows, want %d", seen, len(want))
+	}
+}
+
+// TestDecimal compares the DECIMAL form with big numbers.
+func TestDecimal(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
+	f := func(mant int64, exp int8) {
+		t.Helper()
+		want, exact := new(big.Int), true
+		if mant != 0 {
+			p := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exp+18, -(exp+18)))), nil)
+			if exp+18 >= 0 {
+				want.Mul(big.NewInt(mant), p)
+			} else {
+				var rest big.Int
+				want.QuoRem(big.NewInt(mant), p, &rest)
+				exact = rest.Sign() == 0
+			}
+		}
+		fits := exact && want.CmpAbs(limit) < 0
+		var b [16]byte
+		if got := putDecimal(b[:], mant, exp); got != fits {
+			t.Fatalf("%de%d fits: %v, want %v (%v)", mant, exp, got, fits, want)
+		}
+		if !fits {
+			return
+		}
+		got := new(big.Int).SetBytes(b[:])
+		if b[0]&0x80 != 0 {
+			got.Sub(got, new(big.Int).Lsh(big.NewInt(1), 128))
+		}
+		if got.Cmp(want) != 0 {
+			t.Fatalf("%de%d is %v, want %v", mant, exp, got, want)
+		}
+	}
+	for range 200000 {
+		f(int64(r.Uint64())>>r.IntN(64), int8(r.IntN(70)-40))
+	}
+	for _, m := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64 + 1, 1e18, 99999999999, 123000000} {
+		for e := -100; e < 100; e++ {
+			f(m, int8(e))
+		}
+	}
+	if putDecimal(make([]byte, 16), md.Absent, 0) {
+		t.Error("an absent number has a decimal")
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	in := marketRecords(1 << 18)
+	e := newEncoder()
+	var n int64
+	for b.Loop() {
+		var w countingWriter
+		e.start(&w)
+		if err := e.rowGroup(&in, testStream, testSymbol); err != nil {
+			b.Fatal(err)
+		}
+		if err := e.end(&fileMeta{stream: testStream}); err != nil {
+			b.Fatal(err)
+		}
+		n += int64(in.len())
+		b.ReportMetric(float64(w)/float64(in.len()), "bytes/record")
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
+}
+
+type countingWriter int64
+
+func (c *countingWriter) Write(b []byte) (int, error) {
+	*c += countingWriter(len(b))
+	return len(b), nil
+}
+
+// marketRecords are book updates like those of a live feed.
+func marketRecords(n int) rows {
+	r := rand.New(rand.NewPCG(7, 7))
+	var out rows
+	t, price := testHour, int64(6412345)
+	for i := range n {
+		if i%4 == 0 {
+			t += r.Int64N(2000000)
+			price += r.Int64N(5) - 2
+		}
+		side := 1 + uint8(r.IntN(2))
+		rec := md.Record{Kind: md.KindBook, Flags: md.FlagFirst | md.FlagLast, Venue: md.VenueBinance, Instrument: uint32(r.IntN(3)),
+			Seq: uint64(i), TsEvent: t - 1500000, TsRecv: t, Price: price + int64(r.ExpFloat64()*30)*(2*int64(side)-3), Size: r.Int64N(100000) * r.Int64N(2),
+			ID: uint64(i / 4), Side: side, PriceExp: -2, SizeExp: -5}
+		out.add(&rec, testHour, int64(i))
+	}
+	return out
+}

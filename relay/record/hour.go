@@ -1,0 +1,211 @@
+package record
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// hourFiles are the files of one hour of a stream, open: from then on a recorder may
+// seal, merge and delete them, the reader keeps what it saw.
+type hourFiles struct {
+	hour  int64
+	files []*hourFile
+}
+
+// hourFile is a finished file or a journal.
+type hourFile struct {
+	name    fileName
+	file    *file          // nil: a journal
+	f       *os.File       // the journal
+	journal *journalReader // of it
+}
+
+const (
+	listAgain = 50 // tries to list an hour whose files change at that moment
+	listPause = 2 * time.Millisecond
+)
+
+// openHour opens the files of an hour. A recorder may be at work on them: a list in
+// which a file is gone by the time it is opened, or a part is missing, is made again.
+func openHour(dir string, hour int64) (*hourFiles, error) {
+	for try := 0; ; try++ {
+		h, again, err := tryHour(dir, hour)
+		if err != nil || !again {
+			return h, err
+		}
+		if try == listAgain {
+			return h, nil // a part is really gone; what is there can be read
+		}
+		h.close()
+		time.Sleep(listPause)
+	}
+}
+
+func tryHour(dir string, hour int64) (h *hourFiles, again bool, err error) {
+	all, err := listFiles(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	all = slices.DeleteFunc(all, func(f fileName) bool { return f.hour != hour })
+	h = &hourFiles{hour: hour}
+	done := -1
+	if len(all) > 0 && all[0].from < 0 {
+		f, err := openFile(filepath.Join(dir, all[0].String()))
+		if err != nil {
+			return h, errors.Is(err, fs.ErrNotExist), missingIsFine(err)
+		}
+		h.files = append(h.files, &hourFile{name: all[0], file: f})
+		done, all = f.meta.to, all[1:]
+	}
+	keep, _ := current(all, done)
+	for _, name := range keep {
+		again = again || name.from != done+1
+		done = name.to
+		hf := &hourFile{name: name}
+		path := filepath.Join(dir, name.String())
+		if !name.journal {
+			hf.file, err = openFile(path)
+		} else if hf.f, err = os.Open(path); err == nil {
+			if hf.journal, err = newJournalReader(bufio.NewReaderSize(hf.f, 64<<10)); err != nil {
+				// Its header was never written, or a crash has damaged it: it holds nothing.
+				hf.f.Close()
+				err = nil
+				continue
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return h, true, nil
+		}
+		if err != nil {
+			h.close()
+			return nil, false, err
+		}
+		h.files = append(h.files, hf)
+	}
+	return h, again, nil
+}
+
+func missingIsFine(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (h *hourFiles) close() {
+	for _, f := range h.files {
+		f.close()
+	}
+	h.files = nil
+}
+
+func (f *hourFile) close() {
+	if f.file != nil {
+		f.file.close()
+	}
+	if f.f != nil {
+		f.f.Close()
+	}
+}
+
+// hasRecords reports whether the file holds records of a wanted topic.
+func (f *hourFile) hasRecords(want func(string) bool) bool {
+	if f.file == nil {
+		return true
+	}
+	for symbol, t := range f.file.meta.topics {
+		if t.Records > 0 && want(symbol) {
+			return true
+		}
+	}
+	return false
+}
+
+// timeBounds are the least and the greatest receive time in a row group; false if the
+// file does not say.
+func (in *file) timeBounds(group int) (from, to int64, ok bool) {
+	c, is := in.pq.RowGroups()[group].ColumnChunks()[in.cols[colTsRecv]].(*parquet.FileColumnChunk)
+	if !is {
+		return 0, math.MaxInt64, false
+	}
+	a, b, ok := c.Bounds()
+	if !ok {
+		return 0, math.MaxInt64, false
+	}
+	return a.Int64(), b.Int64(), true
+}
+
+// inOrder reports whether the rows of a row group are in the order of arrival. They
+// are, except where something came with an earlier receive time than what came before.
+func (in *file) inOrder(group int) (bool, error) {
+	rg := in.pq.RowGroups()[group]
+	r := parquet.NewColumnChunkValueReader(rg.ColumnChunks()[in.cols[colArrival]])
+	defer r.Close()
+	var values [256]parquet.Value
+	last := int64(-1)
+	for left := rg.NumRows(); left > 0; {
+		v := values[:min(left, int64(len(values)))]
+		if err := readFull(r, v); err != nil {
+			return false, fmt.Errorf("record: %s: column arrival: %w", in.path, err)
+		}
+		left -= int64(len(v))
+		for i := range v {
+			if n := v[i].Int64(); n <= last {
+				return false, nil
+			} else {
+				last = n
+			}
+		}
+	}
+	return true, nil
+}
+
+// readAll appends the rest of a row group to c, in the order of arrival.
+func (g *groupReader) readAll(c *chunk) error {
+	var in chunk
+	var err error
+	for err == nil {
+		in.syms, err = g.next(&in.rows, in.syms)
+	}
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	order := make([]int32, in.len())
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(in.arrival[a], in.arrival[b]) })
+	for _, i := range order {
+		c.add(&in.recs[i], in.epoch[i], in.arrival[i])
+		c.syms = append(c.syms, in.syms[i])
+	}
+	return nil
+}
+
+// fillFrom appends the next block of a journal to c.
+func (c *chunk) fillFrom(j *journalReader, a *assembler) error {
+	at := j.next
+	recs, epoch, err := j.block()
+	for _, in := range j.fresh {
+		a.learn(in)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range recs {
+		c.add(&recs[i], epoch, at+int64(i))
+		c.syms = append(c.syms, a.symbols.id([]byte(symbolOf(j.instruments, recs[i].Instrument))))
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"tickrelay/ring/md"
+)
+
+// sealer turns journals into files. Its memory, one row group and the encoder's
+// buffers, is used again. One goroutine uses it.
+type sealer struct {
+	relay string
+	group int // rows of a row group
+	enc   *encoder
+	in    loaded
+	part  rows
+}
+
+func newSealer(relay string, group int) *sealer {
+	return &sealer{relay: relay, group: group, enc: newEncoder()}
+}
+
+// sealed says what became of a journal.
+type sealed struct {
+	records int64
+	bytes   int64
+	unfit   uint64
+	torn    int64 // bytes at the journal's end that were no whole block
+	topics  map[string]topicMark
+}
+
+// seal writes a journal's records into a file and deletes the journal. carry are the
+// last numbers of the stream's topics before it. Killed at any point it leaves the
+// journal, or the file, or both: then the file counts, see current.
+func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) {
+	if err := loadJournal(path, &s.in); err != nil {
+		return nil, err
+	}
+	out := &sealed{records: int64(s.in.len()), torn: s.in.torn}
+	if s.in.len() == 0 {
+		return out, os.Remove(path)
+	}
+	m := s.meta(carry)
+	out.topics = m.topics
+	name := fileName{hour: m.hour, from: m.from, to: m.to}
+	target := filepath.Join(filepath.Dir(path), name.String())
+	if err := s.enc.begin(target); err != nil {
+		return nil, err
+	}
+	for from := 0; from < s.in.len(); from += s.group {
+		to := min(from+s.group, s.in.len())
+		s.part = rows{s.in.recs[from:to], s.in.epoch[from:to], s.in.arrival[from:to]}
+		if err := s.enc.rowGroup(&s.part, m.stream, s.in.symbol); err != nil {
+			s.enc.abandon()
+			return nil, fmt.Errorf("record: seal %s: %w", path, err)
+		}
+	}
+	if err := s.enc.finish(m); err != nil {
+		return nil, err
+	}
+	out.unfit = m.unfit
+	if st, err := os.Stat(target); err == nil {
+		out.bytes = st.Size()
+	}
+	return out, os.Remove(path)
+}
+
+// meta describes the file of the journal that was loaded.
+func (s *sealer) meta(carry map[string]topicMark) *fileMeta {
+	h := s.in.head
+	m := &fileMeta{relay: s.relay, stream: h.stream, hour: h.hour, from: h.part, to: h.part, arrival: h.first,
+		instruments: map[string]md.Instrument{}, topics: map[string]topicMark{}}
+	for symbol, t := range carry {
+		t.Records = 0
+		m.topics[symbol] = t
+	}
+	byID := map[uint32]*topicMark{}
+	for i := range s.in.recs {
+		r := &s.in.recs[i]
+		t := byID[r.Instrument]
+		if t == nil {
+			symbol := s.in.symbol(r.Instrument)
+			mark := m.topics[symbol]
+			t = &mark
+			byID[r.Instrument] = t
+			if in, ok := s.in.instruments[r.Instrument]; ok {
+				m.instruments[symbol] = in
+			}
+		}
+		t.Records++
+		t.mark(r, s.in.epoch[i])
+	}
+	for id, t := range byID {
+		m.topics[s.in.symbol(id)] = *t
+	}
+	return m
+}
+
+// mark takes a record's number.
+func (t *topicMark) mark(r *md.Record, epoch int64) {
+	if epoch != t.Epoch || r.Kind == md.KindHeartbeat {
+		t.Epoch, t.Seq = epoch, r.Seq
+		return
+	}
+	t.Seq = max(t.Seq, r.Seq)
+}
+
+// recovered is what recovery found of one stream.
+type recovered struct {
+	topics   map[string]topicMark // last numbers, by symbol
+	hour     int64                // the newest
+	next     int                  // its next part
+	arrival  int64                // its next record's place
+	records  int64                // taken out of journals
+	journals int
+	torn     int64
+	errs     []error // journals that could not be read; they are kept beside, renamed
+}
+
+// damagedExt ends the name of a journal whose header is damaged.
+const damagedExt = ".damaged"
+
+// recover brings a stream's folder in order after whatever happened: unfinished files
+// go, files that others contain go, journals become files.
+func (s *sealer) recover(dir string) (*recovered, error) {
+	if err := removeTemporary(dir); err != nil {
+		return nil, err
+	}
+	all, err := listFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	out := &recovered{topics: map[string]topicMark{}}
+	hours := byHour(all)
+	for i, files := range hours {
+		// The last two are always looked into: their files know every topic's number.
+		if err := s.recoverHour(dir, files, i >= len(hours)-2, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// byHour cuts a list of files into one per hour.
+func byHour(all []fileName) [][]fileName {
+	var out [][]fileName
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].hour == all[0].hour {
+			n++
+		}
+		out = append(out, all[:n:n])
+		all = all[n:]
+	}
+	return out
+}
+
+func removeTemporary(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*"+temporaryExt))
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := os.Remove(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recoverHour does one hour and notes where to go on in it.
+func (s *sealer) recoverHour(dir string, files []fileName, recent bool, out *recovered) error {
+	done, journals := -1, false
+	for _, f := range files {
+		journals = journals || f.journal
+	}
+	if !journals && !recent && len(files) == 1 {
+		return nil // the usual case: nothing to look into
+	}
+	if files[0].from < 0 {
+		f, err := openFile(filepath.Join(dir, files[0].String()))
+		if err != nil {
+			return err
+		}
+		done = f.meta.to
+		f.close()
+	}
+	keep, superseded := current(files, done)
+	for _, f := range superseded {
+		if err := os.Remove(filepath.Join(dir, f.String())); err != nil {
+			return err
+		}
+	}
+	out.hour, out.next, out.arrival = files[0].hour, done+1, 0
+	for _, f := range keep {
+		if err := s.recoverFile(dir, f, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sealer) recoverFile(dir string, name fileName, out *recovered) error {
+	path := filepath.Join(dir, name.String())
+	if name.journal {
+		got, err := s.seal(path, out.topics)
+		if errors.Is(err, errNoJournal) {
+			out.errs = append(out.errs, err)
+			return os.Rename(path, path+damagedExt)
+		}
+		if err != nil {
+			return err
+		}
+		out.journals, out.records, out.torn = out.journals+1, out.records+got.records, out.torn+got.torn
+		if got.records > 0 {
+			out.topics = got.topics
+			out.next, out.arrival = name.to+1, s.in.head.first+got.records
+		}
+		return nil
+	}
+	f, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	out.next = f.meta.to + 1
+	out.arrival = f.meta.arrival + f.pq.NumRows()
+	out.topics = maps.Clone(f.meta.topics)
+	return nil
+}
