@@ -82,7 +82,14 @@ func (Bitfinex) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
 }
 
 // Unsubscribe implements Venue: only a connection knows the channels' numbers.
-func (Bitfinex) Unsubscribe(dst [][]byte, _ []Sub, _ *Requests) [][]byte { return dst }
+func (Bitfinex) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	for _, s := range subs {
+		for _, c := range bitfinexChannels(s) {
+			rq.Held(c.request())
+		}
+	}
+	return dst
+}
 
 // bitfinexChannels are the venue's channels for a subscription.
 func bitfinexChannels(s Sub) []bitfinexChannel {

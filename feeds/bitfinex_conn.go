@@ -38,6 +38,9 @@ func (Bitfinex) NewConn() Conn { return &bitfinexConn{channels: map[uint64]bitfi
 func (c *bitfinexConn) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
 	for _, s := range subs {
 		for _, want := range bitfinexChannels(s) {
+			if rq.Held(want.request()) {
+				continue
+			}
 			for id, have := range c.channels {
 				if have.kind == want.kind && want.kind != bitfinexForced && bytes.Equal(have.symbol, want.symbol) {
 					dst = append(dst, fmt.Appendf(nil, `{"event":"unsubscribe","chanId":%d}`, id))

@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (v Bybit) request(dst [][]byte, subs []Sub, op string, rq *Requests) [][]by
 		}
 	}
 	// The number stands in front, so each frame is made by itself.
-	args = unique(args)
+	args = slices.DeleteFunc(unique(args), rq.Held)
 	spec := v.Spec()
 	for len(args) > 0 {
 		n := min(len(args), spec.SubsPerFrame)

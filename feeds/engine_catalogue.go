@@ -125,7 +125,7 @@ func (e *Engine) unsubscribeAll(in *instrument) {
 	for i := range e.lines {
 		subs := e.subs(nil, in, e.partOf(i))
 		if l := &e.lines[i]; l.up && l.ready && len(subs) > 0 {
-			e.unsubscribe(i, subs, e.now)
+			e.unsubscribeOwn(i, subs, e.now)
 		}
 	}
 }

@@ -10,8 +10,8 @@ func (e *Engine) Covers(line, other int) bool {
 	if other >= len(e.lines) || !e.lines[other].usable() || !e.lines[other].ready {
 		return false
 	}
-	for _, t := range e.topics {
-		if t.part == e.partOf(line) && t.state == TopicLive && t.lines&e.bit(line) != 0 && !e.covers(t, line, other) {
+	for _, t := range e.carried(line) {
+		if t.state == TopicLive && t.lines&e.bit(line) != 0 && !e.covers(t, line, other) {
 			return false
 		}
 	}
@@ -40,8 +40,8 @@ func (e *Engine) quietSince(t *topic, line int) bool {
 // HandOver moves what line owns, and what was quiet, to other; call it right
 // before line is closed, and after Covers.
 func (e *Engine) HandOver(line, other int) {
-	for _, t := range e.topics {
-		if t.part != e.partOf(line) || t.lines&e.bit(line) == 0 {
+	for _, t := range e.carried(line) {
+		if t.lines&e.bit(line) == 0 {
 			continue
 		}
 		how := e.mergeOf(t, t.withIDs())

@@ -175,6 +175,7 @@ func (e *Engine) addTopic(in *instrument, ch md.Channel) *topic {
 	t.stats = e.stats.addTopic(md.Topic{Venue: e.spec.Venue, Channel: ch, Symbol: in.md.Symbol}.String())
 	in.topics[ch] = t
 	e.topics = append(e.topics, t)
+	e.parts[t.part].topics = append(e.parts[t.part].topics, t)
 	return t
 }
 

@@ -100,7 +100,7 @@ func (e *Engine) begin(line int, subs []Sub, now int64) {
 	if len(subs) == 0 {
 		return
 	}
-	sent := now + int64(e.subscribe(line, subs, now))*int64(e.spec.SendEvery) // when the last of them leaves
+	sent := now + int64(e.subscribeNew(line, subs, now))*int64(e.spec.SendEvery) // when the last of them leaves
 	l.ackBy = sent + int64(ackWait)
 	for _, s := range subs {
 		if s.Channel == md.ChannelBook {
@@ -146,8 +146,8 @@ func (e *Engine) retryRefused(line int, now int64) {
 	l.retryAt = 0
 	bit := e.bit(line)
 	var subs []Sub
-	for _, t := range e.topics {
-		if t.part == e.partOf(line) && t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
+	for _, t := range e.carried(line) {
+		if t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
 			subs = append(subs, Sub{t.ch, &t.inst.md})
 		}
 	}

@@ -12,12 +12,23 @@ import "tickrelay/ring/md"
 type part struct {
 	route int // index in Spec.Routes, 0 without routes
 	subs  int // subscriptions assigned
+	// topics are those of these subscriptions: what is asked of a line at each
+	// look does not walk the topics of all others.
+	topics []*topic
 }
 
 // maxSlots bounds the connections of one part: a topic has a bit for each.
 const maxSlots = 2 * MaxLines
 
 func (e *Engine) partOf(line int) int { return line / e.cfg.Slots }
+
+// carried are the topics that a line's part carries.
+func (e *Engine) carried(line int) []*topic {
+	if p := e.partOf(line); p < len(e.parts) {
+		return e.parts[p].topics
+	}
+	return nil
+}
 
 func (e *Engine) bit(line int) uint32 { return 1 << (line % e.cfg.Slots) }
 

@@ -40,7 +40,7 @@ func (e *Engine) Narrow(instruments []string, channels []md.Channel, now int64) 
 			}
 		}
 		if l := &e.lines[i]; l.up && l.ready && len(subs) > 0 {
-			e.unsubscribe(i, subs, now)
+			e.unsubscribeOwn(i, subs, now)
 		}
 	}
 	e.wants = wants
@@ -135,7 +135,9 @@ func (e *Engine) endTopic(t *topic, now int64) {
 		}
 	}
 	e.stats.removeTopic(t.stats)
-	e.parts[t.part].subs--
+	p := &e.parts[t.part]
+	p.subs--
+	p.topics = slices.DeleteFunc(p.topics, func(x *topic) bool { return x == t })
 	t.inst.topics[t.ch] = nil
 	e.topics = slices.DeleteFunc(e.topics, func(x *topic) bool { return x == t })
 }

@@ -27,7 +27,55 @@ func (e *Engine) subscribe(line int, subs []Sub, now int64) int {
 	return len(frames)
 }
 
-// unsubscribe ends subs on a line.
+// subscribeNew is subscribe for what is new on a line. One of the venue's streams
+// may serve several channels: what the line has already is not asked for again.
+func (e *Engine) subscribeNew(line int, subs []Sub, now int64) int {
+	l := &e.lines[line]
+	if !e.spec.ReplacesSubs {
+		e.noteStreams(l, e.besides(line, subs), now, e.venue.Subscribe)
+		defer func() { l.requests.held = nil }()
+	}
+	return e.subscribe(line, subs, now)
+}
+
+// unsubscribeOwn ends subs on a line, but for streams of the venue that others
+// there live from.
+func (e *Engine) unsubscribeOwn(line int, subs []Sub, now int64) {
+	l := &e.lines[line]
+	if !e.spec.ReplacesSubs {
+		e.noteStreams(l, e.besides(line, subs), now, e.venue.Unsubscribe)
+		defer func() { l.requests.held = nil }()
+	}
+	e.unsubscribe(line, subs, now)
+}
+
+// besides are the subscriptions of a line but for subs.
+func (e *Engine) besides(line int, subs []Sub) (rest []Sub) {
+	not := make(map[Sub]bool, len(subs))
+	for _, s := range subs {
+		not[s] = true
+	}
+	for _, in := range e.instruments {
+		for _, s := range e.subs(nil, in, e.partOf(line)) {
+			if !not[s] {
+				rest = append(rest, s)
+			}
+		}
+	}
+	return rest
+}
+
+// noteStreams notes the streams of rest, in the words of the request that is to
+// follow.
+func (e *Engine) noteStreams(l *engineLine, rest []Sub, now int64, ask func([][]byte, []Sub, *Requests) [][]byte) {
+	note := Requests{ID: l.requests.ID, Now: now, held: make(map[string]bool), noting: true}
+	if len(rest) > 0 {
+		ask(nil, rest, &note)
+	}
+	l.requests.held = note.held
+}
+
+// unsubscribe ends subs on a line, whoever else lives from their streams.
 func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
 	l := &e.lines[line]
 	l.requests.Now = now
@@ -46,7 +94,8 @@ func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
 	e.send(line, e.venue.Unsubscribe(nil, subs, &l.requests))
 }
 
-// renew ends subs on a line and begins them again, which brings new snapshots.
+// renew ends subs on a line and begins them again, which brings new snapshots,
+// also to others that share their streams.
 func (e *Engine) renew(line int, subs []Sub, now int64) {
 	if !e.spec.ReplacesSubs { // there the same request once more does it
 		e.unsubscribe(line, subs, now)

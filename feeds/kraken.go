@@ -80,7 +80,7 @@ func krakenRequest(dst [][]byte, subs []Sub, method string, rq *Requests) [][]by
 			}
 		}
 		if c.channels[0] == md.ChannelStatus { // one stream for all instruments
-			if len(args) > 0 {
+			if len(args) > 0 && !rq.Held(c.params) {
 				dst = append(dst, fmt.Appendf(nil, `%s%s},"req_id":%d}`, head, c.params, rq.ID))
 				rq.ID++
 			}

@@ -61,6 +61,19 @@ type Venue interface {
 type Requests struct {
 	ID  int   // of the next request, starting at 1
 	Now int64 // CLOCK_REALTIME, ns
+
+	held   map[string]bool // streams that other subscriptions live from
+	noting bool            // fill held and send nothing
+}
+
+// Held reports whether the connection carries a stream for other subscriptions,
+// so that it is neither asked for again nor ended. A venue asks this of each
+// stream, named in whatever way tells its streams apart.
+func (rq *Requests) Held(stream string) bool {
+	if rq.noting {
+		rq.held[stream] = true
+	}
+	return rq.held[stream]
 }
 
 // Request is a REST request: GET, or with a Body (JSON) POST.

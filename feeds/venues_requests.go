@@ -1,12 +1,16 @@
 package feeds
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // requests appends text frames head + args, comma-separated + tail(id), each
 // with at most maxArgs arguments and maxBytes bytes. Repeated arguments, from
-// channels of ours that share one of the venue's, are sent once.
+// channels of ours that share one of the venue's, are sent once, those that others
+// live from (Requests.Held) not at all.
 func requests(dst [][]byte, args []string, head string, tail func(id int) string, rq *Requests, maxArgs, maxBytes int) [][]byte {
-	args = unique(args)
+	args = slices.DeleteFunc(unique(args), func(a string) bool { return rq.Held(head + a) })
 	for len(args) > 0 {
 		end := tail(rq.ID)
 		frame := append([]byte(head), args[0]...)
