@@ -141,3 +141,10 @@ func (e *Engine) endTopic(t *topic, now int64) {
 	t.inst.topics[t.ch] = nil
 	e.topics = slices.DeleteFunc(e.topics, func(x *topic) bool { return x == t })
 }
+
+// giveUp ends all topics, at the end of an engine that another follows.
+func (e *Engine) giveUp(now int64) {
+	for _, t := range slices.Clone(e.topics) {
+		e.endTopic(t, now)
+	}
+}

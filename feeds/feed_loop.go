@@ -278,8 +278,10 @@ func (l *loop) shutdown() error {
 	case <-time.After(l.cfg.Limits.Close):
 		l.log.Warn("a name look-up or REST request did not end in time", "waited", l.cfg.Limits.Close)
 	}
+	if l.handOver.Load() {
+		l.engine.giveUp(l.wall)
+	}
 	l.pub.Flush()
-	l.pub.GiveUpAll()
 	for _, r := range l.pub.Rings() {
 		if l.handOver.Load() {
 			l.pub.Release(r)

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"tickrelay/ring"
@@ -16,6 +17,9 @@ type attachment struct {
 	capacity int // of each ring, in records
 	rings    *ring.Poller
 	ending   bool // one ring has ended
+	// busy is held while more rings are asked for, in a goroutine of its own, and by the
+	// hub while it gives them back.
+	busy sync.Mutex
 }
 
 const (
@@ -27,6 +31,8 @@ const (
 	keepTable = time.Minute
 	// attachWithin bounds one try to attach.
 	attachWithin = 10 * time.Second
+	// moreWithin bounds one question for more rings.
+	moreWithin = 2 * time.Second
 )
 
 // AddSocket makes the gateway read all feeds of the relay that listens on a control
@@ -82,7 +88,12 @@ func (h *hub) attached(r *request, ctx context.Context, waiters func(func())) {
 		h.unmap = unmap
 	}
 	h.stats.ringsDown.Add(-1)
-	for _, c := range at.rings.Consumers() {
+	h.attachEach(at, at.rings.Consumers(), ctx, waiters)
+}
+
+// attachEach begins to read rings of an attachment.
+func (h *hub) attachEach(at *attachment, list []*ring.Consumer, ctx context.Context, waiters func(func())) {
+	for _, c := range list {
 		in := &input{c: c, att: at, buf: make([]md.Record, ringBatch), arm: make(chan struct{}, 1)}
 		h.inputs = append(h.inputs, in)
 		h.await(in, ctx, waiters)
@@ -115,7 +126,9 @@ func (h *hub) detach(at *attachment, ctx context.Context, waiters func(func())) 
 		}
 		return true
 	})
+	at.busy.Lock()
 	at.rings.Close()
+	at.busy.Unlock()
 	h.seek(at, ctx, waiters)
 }
 
@@ -139,4 +152,48 @@ func (h *hub) warmUp() {
 		}
 	}
 	h.stats.warm.Store(true)
+}
+
+// AskForMore asks the relays of AddSocket for rings of feeds that they have added since
+// the gateway attached. Safe as AddRing.
+func (g *Gateway) AskForMore() { g.hub.inbox.put(request{op: requestMore}) }
+
+// more asks each relay that is attached, in a goroutine: rings that there are already are
+// not touched by it.
+func (h *hub) more(ctx context.Context, waiters func(func())) {
+	seen := map[*attachment]bool{}
+	for _, in := range h.inputs {
+		at := in.att
+		if at == nil || at.rings == nil || at.ending || seen[at] {
+			continue
+		}
+		seen[at] = true
+		p := at.rings
+		waiters(func() {
+			at.busy.Lock()
+			defer at.busy.Unlock()
+			had := p.Consumers()
+			if len(had) == 0 {
+				return // given back meanwhile
+			}
+			try, cancel := context.WithTimeout(ctx, moreWithin)
+			defer cancel()
+			if err := p.Subscribe(try, ">"); err != nil {
+				if ctx.Err() == nil {
+					h.log.Warn("relay gives no more rings", "socket", at.socket, "reason", err)
+				}
+				return
+			}
+			if list := p.Consumers()[len(had):]; len(list) > 0 {
+				h.inbox.put(request{op: requestMore, att: at, rings: p, more: list})
+			}
+		})
+	}
+}
+
+// moreAttached begins to read what more was given, unless the attachment has ended.
+func (h *hub) moreAttached(r *request, ctx context.Context, waiters func(func())) {
+	if r.att.rings == r.rings {
+		h.attachEach(r.att, r.more, ctx, waiters)
+	}
 }

@@ -156,7 +156,9 @@ func (h *hub) closeInputs() {
 	}
 	for _, at := range attached {
 		if at.rings != nil {
+			at.busy.Lock()
 			at.rings.Close()
+			at.busy.Unlock()
 			at.rings = nil
 		}
 	}

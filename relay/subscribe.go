@@ -26,6 +26,7 @@ const (
 	requestAttach   // read the rings of a control socket
 	requestAttached // they are there
 	requestDetach   // they are to end together
+	requestMore     // more rings of relays are to be asked for, or are there
 )
 
 // request is a message to the hub.
@@ -47,7 +48,8 @@ type request struct {
 	input    *input
 	table    *md.TableView
 	att      *attachment
-	rings    *ring.Poller // with requestAttached; with requestDetach, which ones
+	rings    *ring.Poller // with requestAttached; with requestDetach and requestMore, which ones
+	more     []*ring.Consumer
 }
 
 // client is what the hub knows of a connection that subscribed.
@@ -97,6 +99,12 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 		h.seek(r.att, ctx, waiters)
 	case requestAttached:
 		h.attached(r, ctx, waiters)
+	case requestMore:
+		if r.att == nil {
+			h.more(ctx, waiters)
+		} else {
+			h.moreAttached(r, ctx, waiters)
+		}
 	case requestDetach:
 		if r.att.rings == r.rings && r.rings != nil {
 			h.detach(r.att, ctx, waiters)

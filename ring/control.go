@@ -141,7 +141,7 @@ type AttachError struct {
 
 // Error gives the code and the message of the relay.
 func (e *AttachError) Error() string {
-	return fmt.Sprintf("ring: attach refused (%s): %s", e.Code, e.Message)
+	return fmt.Sprintf("ring: refused (%s): %s", e.Code, e.Message)
 }
 
 type wireRequest struct {

@@ -35,6 +35,10 @@ func (c ServeConfig) lease(conn *net.UnixConn, handler LeaseHandler) {
 		}
 		return
 	}
+	if handler := c.Commands[req.Op]; handler != nil {
+		c.command(conn, &req, handler)
+		return
+	}
 	trusted, code, err := c.judge(conn, &req)
 	if err != nil {
 		c.refuse(conn, c.Log, code, err)

@@ -45,6 +45,9 @@ type ServeConfig struct {
 	// Nearest, if not nil, returns topics that exist and are similar to one that
 	// is no pattern at all, for the refusal. Any goroutine.
 	Nearest func(topic string) []string
+	// Commands are what the socket does besides attach, by op. Who may attach may
+	// send them; a handler may want more.
+	Commands map[string]CommandHandler
 	// Log gets one line per lease and refusal. nil: none.
 	Log *slog.Logger
 }

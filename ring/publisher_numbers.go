@@ -39,29 +39,25 @@ func (n *Numbers) reached(k topicKey) uint64 {
 	return n.last[k]
 }
 
-// GiveUp ends a topic for now: another Publisher may go on with it. What was
-// staged of it stays staged. Control path.
+// GiveUp ends a topic for now: another Publisher may go on with it. Its last
+// record must be a Gap. What was staged of it stays staged. Control path.
 func (p *Publisher) GiveUp(t TopicID) {
 	tp := &p.topics[t]
 	p.numbers.leave(topicKey{tp.instrument, tp.channel}, tp.seq)
 }
 
-// GiveUpAll is GiveUp for every topic, at the end of the Publisher.
-func (p *Publisher) GiveUpAll() {
-	for t := range p.topics {
-		p.GiveUp(TopicID(t))
-	}
-}
-
-// TakeUp goes on with a topic that this Publisher, or another one, gave up: if
-// another has numbered it since, its readers get a gap of unknown size. Control
-// path.
-func (p *Publisher) TakeUp(t TopicID) {
+// takeUp goes on with a topic that another Publisher gave up since this one
+// numbered it last, where that one's gap has left it.
+func (p *Publisher) takeUp(t TopicID) {
 	tp := &p.topics[t]
-	if n := p.numbers.reached(topicKey{tp.instrument, tp.channel}); n > tp.seq {
-		tp.seq = n
-		p.Gap(t, md.GapDisconnect, md.UnknownMissing, p.now)
+	n := p.numbers.reached(topicKey{tp.instrument, tp.channel})
+	if n <= tp.seq {
+		return
 	}
+	tp.seq, tp.tsRecv = n, p.now
+	tp.gap = p.gapRecord(tp, md.GapDisconnect, md.UnknownMissing, p.now)
+	tp.broken = tp.src != nil || tp.last != nil
+	tp.valid, tp.recovering = 0, ^uint16(0)
 }
 
 // Release takes p away from a ring as Detach does, but its reader is not told

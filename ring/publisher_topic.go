@@ -31,7 +31,7 @@ func (p *Publisher) AddTopic(instr uint32, ch md.Channel, src BookSource) TopicI
 	key := topicKey{instr, ch}
 	if t, ok := p.byKey[key]; ok {
 		p.topics[t].src = src
-		p.TakeUp(t)
+		p.takeUp(t)
 		return t
 	}
 	i, ok := p.instrByID[instr]
@@ -54,7 +54,7 @@ func (p *Publisher) AddTopic(instr uint32, ch md.Channel, src BookSource) TopicI
 	for _, r := range p.rings {
 		r.addTopic(t)
 	}
-	p.TakeUp(t)
+	p.takeUp(t)
 	return t
 }
 
