@@ -3,6 +3,7 @@ package feeds
 import (
 	"fmt"
 
+	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
@@ -35,6 +36,18 @@ func (f *Feed) reselect(change func(*Engine, int64) error) (err error) {
 		return fmt.Errorf("feeds: %s: %w", f.cfg.Name, err)
 	}
 	return nil
+}
+
+// Withdraw ends publishing into an attached segment, as the function does that Attach
+// returned. Any goroutine.
+func (f *Feed) Withdraw(seg *ring.Segment) {
+	f.do(func() {
+		for _, p := range f.loop.pub.Rings() {
+			if p.Segment() == seg {
+				f.loop.pub.Detach(p)
+			}
+		}
+	}, true)
 }
 
 // HandOver has the end of Run leave the rings' readers waiting for another feed that

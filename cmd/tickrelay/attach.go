@@ -124,7 +124,7 @@ type attachment struct {
 }
 
 type attachedRing struct {
-	feed   *feedUnit
+	feed   string // its name: the feed may be taken up anew
 	seg    *ring.Segment
 	detach func()
 }
@@ -137,6 +137,7 @@ func (r *relayd) attach(req ring.AttachRequest) (*ring.Grant, error) {
 	r.mu.Lock()
 	r.attached++
 	a := &attachment{r: r, req: req, n: r.attached}
+	r.leases[a] = struct{}{}
 	r.mu.Unlock()
 	segs, err := a.change(req.Topics)
 	if err != nil {
@@ -149,6 +150,8 @@ func (r *relayd) attach(req ring.AttachRequest) (*ring.Grant, error) {
 // change makes topics the patterns of all rings, and adds rings for feeds that
 // serve some of them for the first time.
 func (a *attachment) change(topics []string) (added []*ring.Segment, err error) {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
 	pats, err := parsePatterns(topics)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,7 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 		}
 	}
 	had := len(a.parts)
-	for _, f := range a.r.feeds {
+	for _, f := range a.r.feeds() {
 		if a.has(f) || !f.mayServe(topics) {
 			continue
 		}
@@ -169,11 +172,16 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 		}
 	}
 	for _, p := range a.parts[:had] {
-		if err := p.feed.Select(p.seg, a.r.wants(p.feed.venue, pats)); err != nil {
+		f := a.r.unit(p.feed)
+		if f == nil {
+			continue // a reload has taken it out
+		}
+		if err := f.Select(p.seg, a.r.wants(f.venue, pats)); err != nil {
 			a.drop(had)
 			return nil, err
 		}
 	}
+	a.req.Topics = topics
 	for _, p := range a.parts[had:] {
 		added = append(added, p.seg)
 	}
@@ -189,7 +197,7 @@ func (r *relayd) tellMemory(seg *ring.Segment) {
 
 func (a *attachment) has(f *feedUnit) bool {
 	for _, p := range a.parts {
-		if p.feed == f {
+		if p.feed == f.Name() {
 			return true
 		}
 	}
@@ -209,7 +217,7 @@ func (a *attachment) add(f *feedUnit, pats []md.Pattern) error {
 	if err != nil {
 		return errors.Join(err, seg.Close())
 	}
-	a.parts = append(a.parts, attachedRing{f, seg, detach})
+	a.parts = append(a.parts, attachedRing{f.Name(), seg, detach})
 	return nil
 }
 
@@ -224,11 +232,35 @@ func (a *attachment) drop(n int) {
 	a.parts = a.parts[:n]
 }
 
-func (a *attachment) end() { a.drop(0) }
+func (a *attachment) end() {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	a.drop(0)
+	delete(a.r.leases, a)
+}
+
+// resume has a feed that was taken up anew publish into the ring that it had. A feed
+// that is new gets a ring when the strategy asks for more.
+func (a *attachment) resume(f *feedUnit) {
+	pats, err := parsePatterns(a.req.Topics)
+	if err != nil {
+		return // they were parsed before
+	}
+	for i := range a.parts {
+		p := &a.parts[i]
+		if p.feed != f.Name() {
+			continue
+		}
+		if p.detach, err = f.Attach(p.seg, a.r.wants(f.venue, pats)); err != nil {
+			p.detach = func() {}
+			a.r.log.Warn("ring not taken up again", "ring", p.seg.Name(), "err", err)
+		}
+	}
+}
 
 // known refuses a topic that no feed can ever serve, with the nearest ones.
 func (r *relayd) known(topic string) error {
-	for _, f := range r.feeds {
+	for _, f := range r.feeds() {
 		if f.mayServe([]string{topic}) {
 			if strings.ContainsAny(topic, "*>") {
 				return nil
@@ -245,7 +277,7 @@ func (r *relayd) known(topic string) error {
 // nearest are the three topics that exist which are most similar.
 func (r *relayd) nearest(topic string) []string {
 	var near []string
-	for _, f := range r.feeds {
+	for _, f := range r.feeds() {
 		near = append(near, r.topicsOf(f)...)
 	}
 	sort.Slice(near, func(i, j int) bool {

@@ -94,21 +94,32 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // loadConfig reads and validates file. Its error names every problem, one a
 // line, with file and line.
 func loadConfig(file string) (*fileConfig, error) {
+	c, _, err := readConfig(file)
+	return c, err
+}
+
+// readConfig is loadConfig, and knows the line of each key.
+func readConfig(file string) (*fileConfig, *yamlDecoder, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	return parseConfig(file, data)
+	return decodeConfig(file, data)
 }
 
 func parseConfig(file string, data []byte) (*fileConfig, error) {
+	c, _, err := decodeConfig(file, data)
+	return c, err
+}
+
+func decodeConfig(file string, data []byte) (*fileConfig, *yamlDecoder, error) {
 	c := &fileConfig{}
 	d := decodeYAML(file, data, c)
 	if len(d.problems) == 0 || len(d.lines) > 0 {
 		c.withDefaults()
 		c.validate(d)
 	}
-	return c, d.err()
+	return c, d, d.err()
 }
 
 func (c *fileConfig) withDefaults() {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tickrelay/relay"
+	"tickrelay/ring"
 )
 
 // feedsFile is where a process with feeds tells one with a gateway how they are.
@@ -81,13 +82,47 @@ func remoteStatus(dir string, configured []feedConfig) []relay.FeedStatus {
 	return list
 }
 
+// configured are the feeds of the configuration in force.
+func (r *relayd) configured() []feedConfig {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg.Feeds
+}
+
+// watchFeeds has the gateway ask for rings when the process with the feeds has added
+// some, until ctx ends.
+func (r *relayd) watchFeeds(ctx context.Context) error {
+	dir := filepath.Join(ring.DefaultBase, r.cfg.Relay)
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	var known map[string]bool
+	for {
+		now, more := map[string]bool{}, false
+		for _, f := range remoteStatus(dir, nil) {
+			now[f.Name] = true
+			more = more || known != nil && !known[f.Name]
+		}
+		if more {
+			r.gw.AskForMore()
+		}
+		if len(now) > 0 { // else the process is not there: the gateway attaches when it is back
+			known = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
 // serveMetrics answers /metrics and /healthz in a process with feeds only.
 func (r *relayd) serveMetrics(ctx context.Context) error {
 	l, err := net.Listen("tcp", r.cfg.Metrics)
 	if err != nil {
 		return err
 	}
-	reg := newRegistry(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
+	reg := newRegistry(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

@@ -24,6 +24,7 @@ type runOptions struct {
 	gatewayOnly bool
 	takeover    bool     // from the gateway that runs, if one does
 	debug       string   // address of profiles and traces, "": none
+	file        string   // of the configuration; "": there is none to read again
 	listener    *os.File // that systemd has opened; nil: open one
 }
 
@@ -69,31 +70,18 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 // addGateway makes the gateway beside the feeds, over rings in this process's memory.
 func (r *relayd) addGateway(listener *os.File) error {
 	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Listener: listener},
-		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()})
+		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads)
 	if err != nil {
 		return err
 	}
-	for _, f := range r.feeds {
-		m := r.meta("gateway")
-		m.Name = ringName("gateway", f.Name())
-		seg := ring.NewHeap(gatewayCapacity, m)
-		r.rings = append(r.rings, seg)
-		c, err := ring.OpenConsumer(seg)
-		if err != nil {
-			return err
-		}
-		if _, err := f.Attach(seg, func(uint32, md.Channel) bool { return true }); err != nil {
-			return err
-		}
-		r.gw.AddRing(c)
-	}
-	return nil
+	return r.addReader(&feedReader{name: "gateway", capacity: gatewayCapacity, add: r.gw.AddRing})
 }
 
 // newGatewayd builds a process that runs the gateway alone. It reads the feeds of
 // another process over its control socket, as a strategy does.
 func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.Logger) (*relayd, error) {
 	r := &relayd{cfg: cfg, log: log, socket: cfg.Socket, alone: &alone{}}
+	r.reloads.begin(o.file)
 	if r.socket == "" {
 		r.socket = ring.FindSocket(cfg.Relay)
 	}
@@ -102,7 +90,7 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	c := relay.Config{Table: none.View(), Feeds: func() []relay.FeedStatus { return remoteStatus(dir, cfg.Feeds) }, Listener: o.listener}
+	c := relay.Config{Table: none.View(), Feeds: func() []relay.FeedStatus { return remoteStatus(dir, r.configured()) }, Listener: o.listener}
 	if o.takeover {
 		switch r.alone.taken, err = handover.Take(ctx, r.handoverPath()); {
 		case errors.Is(err, handover.ErrNone):
@@ -114,7 +102,7 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 			c.Listener, c.Hold = r.alone.taken.Listener, true
 		}
 	}
-	if err := r.newGateway(c, &ringMetrics{dir: dir}); err != nil {
+	if err := r.newGateway(c, &ringMetrics{dir: dir}, &r.reloads); err != nil {
 		r.giveUp()
 		return nil, err
 	}

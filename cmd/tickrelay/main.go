@@ -27,6 +27,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends at once
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -72,7 +73,7 @@ Start with: tickrelay demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(), runCommand(), checkCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand(), dpdkCommand())
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), reloadCommand(), normalizeCommand(), replayCommand(), ringCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand(), dpdkCommand())
 	return root
 }
 

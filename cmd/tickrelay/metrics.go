@@ -12,7 +12,7 @@ import (
 // feedMetrics exports the counters of feeds. They are read at each scrape, so
 // the hot loop knows nothing of Prometheus.
 type feedMetrics struct {
-	feeds []*feedUnit
+	feeds func() []*feedUnit
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -79,7 +79,7 @@ func (m *feedMetrics) Describe(ch chan<- *prometheus.Desc) { prometheus.Describe
 
 // Collect implements prometheus.Collector.
 func (m *feedMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, f := range m.feeds {
+	for _, f := range m.feeds() {
 		st := f.Stats()
 		for _, c := range feedCounters() {
 			ch <- counter(c.desc, c.read(st), f.Name())

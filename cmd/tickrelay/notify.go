@@ -68,7 +68,7 @@ func (m serviceManager) watch(ctx context.Context, alive func(context.Context) e
 // alive asks every feed and the gateway whether their loops turn.
 func (r *relayd) alive(ctx context.Context) error {
 	var errs []error
-	for _, f := range r.feeds {
+	for _, f := range r.feeds() {
 		errs = append(errs, f.Alive(ctx))
 	}
 	if r.gw != nil {
@@ -82,7 +82,7 @@ func (r *relayd) service() serviceManager { return serviceManager{r.log} }
 
 // ready tells it that this process serves.
 func (r *relayd) ready() {
-	what := fmt.Sprintf("relay %s: %d feeds", r.cfg.Relay, len(r.feeds))
+	what := fmt.Sprintf("relay %s: %d feeds", r.cfg.Relay, len(r.feeds()))
 	if r.gw != nil {
 		what += fmt.Sprintf(", gateway on %s", r.gw.Addr())
 	}

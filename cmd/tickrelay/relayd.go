@@ -2,22 +2,17 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"tickrelay/dpdkbridge"
-	"tickrelay/feeds"
 	"tickrelay/nettune/xdp"
 	"tickrelay/relay"
 	"tickrelay/ring"
@@ -38,8 +33,6 @@ type relayd struct {
 	dir    *ring.Dir
 	table  *md.Table
 	view   *md.TableView
-	feeds  []*feedUnit
-	rings  []*ring.Segment   // closed at the end
 	gw     *relay.Gateway    // nil in a process with feeds only
 	alone  *alone            // nil in a process with feeds
 	xdp    *xdp.Feeder       // nil without a packet filter
@@ -50,21 +43,30 @@ type relayd struct {
 	group                int
 	allowUIDs, allowGIDs []int
 
-	mu       sync.Mutex
-	attached int // strategies attached so far, for their rings' names
+	units   atomic.Pointer[[]*feedUnit] // see feeds
+	running runState
+	reloads reloadStats
+
+	mu       sync.Mutex // one change at a time: of leases, by a reload; guards what follows
+	attached int        // strategies attached so far, for their rings' names
+	leases   map[*attachment]struct{}
+	shares   map[md.Venue]*venueShare
+	stacks   int // given to feeds so far
+	readers  []*feedReader
+	declared []*declaredRing
 }
 
-// feedUnit is a feed and what its configuration says it serves.
-type feedUnit struct {
-	*feeds.Feed
-	venue    md.Venue
-	channels []md.Channel
+// runState is what run shares with parts that begin later.
+type runState struct {
+	ctx  context.Context
+	part func(name string, run func(context.Context) error)
 }
 
 // newRelayd builds a relay with feeds from cfg and opens all that it needs. On success
 // run must be called; on failure nothing is left behind.
 func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err error) {
-	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket}
+	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket, leases: map[*attachment]struct{}{}, shares: map[md.Venue]*venueShare{}}
+	r.reloads.begin(o.file)
 	perm := ring.Perm{}
 	if cfg.Group != "" {
 		if perm.Group, err = groupID(cfg.Group); err != nil {
@@ -93,11 +95,12 @@ func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err 
 	if err = r.openBridge(); err != nil {
 		return nil, err
 	}
-	venues := map[md.Venue]*venueShare{}
 	for i := range cfg.Feeds {
-		if err = r.addFeed(&cfg.Feeds[i], venues); err != nil {
+		f, err := r.newUnit(&cfg.Feeds[i])
+		if err != nil {
 			return nil, err
 		}
+		r.addUnit(f)
 	}
 	for i := range cfg.Rings {
 		if err = r.addDeclared(&cfg.Rings[i]); err != nil {
@@ -108,98 +111,6 @@ func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err 
 		return r, nil
 	}
 	return r, r.addGateway(o.listener)
-}
-
-// venueShare is what the feeds of one venue have in common.
-type venueShare struct {
-	epoch  int64
-	budget *feeds.Budget // of connection attempts
-}
-
-func (r *relayd) addFeed(c *feedConfig, venues map[md.Venue]*venueShare) error {
-	v, err := c.venue()
-	if err != nil {
-		return fmt.Errorf("feed %s: %w", c.Name, err)
-	}
-	ways, err := c.ways()
-	if err != nil {
-		return fmt.Errorf("feed %s: %w", c.Name, err)
-	}
-	spec := v.Spec()
-	share := venues[spec.Venue]
-	if share == nil {
-		share = &venueShare{time.Now().UnixNano(), feeds.NewBudget(0, 0)}
-		venues[spec.Venue] = share
-	}
-	fc := feeds.Config{
-		Name: c.Name, Venue: v, URL: c.URL, REST: c.REST, Instruments: c.Instruments,
-		Lines: c.Lines, Ways: ways, Limits: feeds.Deadlines{Audit: c.auditEvery()}, CPU: -1, Busy: c.Poll == "busy",
-		Table: r.table, Epoch: share.epoch, Budget: share.budget, CacheDir: c.Cache, Log: r.log,
-	}
-	r.feedTransport(&fc, len(r.feeds))
-	if c.CPU != nil {
-		fc.CPU = *c.CPU
-	}
-	for _, name := range c.Channels {
-		ch, _ := md.ParseChannel(name)
-		fc.Channels = append(fc.Channels, ch)
-	}
-	fc.Signals = c.Signals
-	serves := slices.Clone(fc.Channels)
-	if c.Signals > 0 {
-		serves = append(serves, md.ChannelSignals)
-	}
-	if c.CA != "" {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		pem, err := os.ReadFile(c.CA)
-		if err != nil {
-			return fmt.Errorf("feed %s: ca: %w", c.Name, err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("feed %s: ca: %s holds no PEM certificate", c.Name, c.CA)
-		}
-		fc.TLS = &tls.Config{RootCAs: pool}
-	}
-	f, err := feeds.New(fc)
-	if err != nil {
-		return err
-	}
-	r.feeds = append(r.feeds, &feedUnit{Feed: f, venue: spec.Venue, channels: serves})
-	return nil
-}
-
-// addDeclared creates the rings of one strategy of the configuration, one for
-// each feed that may serve its topics.
-func (r *relayd) addDeclared(c *ringConfig) error {
-	pats, err := parsePatterns(c.Topics)
-	if err != nil {
-		return err
-	}
-	served := false
-	for _, f := range r.feeds {
-		if !f.mayServe(c.Topics) {
-			continue
-		}
-		served = true
-		m := r.meta(c.Strategy)
-		m.Broadcast = c.Broadcast
-		seg, err := r.dir.CreateRing(ringName(c.Strategy, f.Name()), c.Capacity, m)
-		if err != nil {
-			return err
-		}
-		r.tellMemory(seg)
-		r.rings = append(r.rings, seg)
-		if _, err := f.Attach(seg, r.wants(f.venue, pats)); err != nil {
-			return err
-		}
-	}
-	if !served {
-		return fmt.Errorf("ring %s: no feed serves any of %v", c.Strategy, c.Topics)
-	}
-	return nil
 }
 
 // meta describes a ring of this relay.
@@ -239,13 +150,17 @@ func (r *relayd) run(ctx context.Context) error {
 			}
 		})
 	}
-	for _, f := range r.feeds {
-		part("feed "+f.Name(), f.Run)
+	r.running = runState{ctx, part}
+	for _, f := range r.feeds() {
+		r.startUnit(f)
 	}
 	if r.gw != nil {
-		part("gateway", r.gw.Run)
-		part("reload", func(ctx context.Context) error { return reloadOnHangup(ctx, r.gw) })
+		later, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		part("gateway", func(context.Context) error { return r.gw.Run(later) })
+		part("drain", func(ctx context.Context) error { return r.drain(ctx, stop) })
 	}
+	part("reload", r.reloadOnHangup)
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}
@@ -255,16 +170,16 @@ func (r *relayd) run(ctx context.Context) error {
 	}
 	if r.alone != nil {
 		part("handover", r.succeed)
+		part("feeds", r.watchFeeds)
 		r.log.Info("gateway started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "socket", r.socket)
 	} else {
 		r.startLocal(part, cancel)
 	}
 	stopping := context.AfterFunc(ctx, func() { r.service().tell(daemon.SdNotifyStopping) })
 	defer stopping()
-	wg.Wait()
-	err := context.Cause(ctx)
-	if errors.Is(err, context.Canceled) || errors.Is(err, errReplaced) {
-		err = nil
+	err := r.await(ctx, &wg)
+	if errors.Is(err, errDrain) {
+		return err // what hangs may still use the rings: the next start removes them
 	}
 	r.log.Info("relay stopped", "relay", r.cfg.Relay)
 	return errors.Join(err, r.close())
@@ -272,7 +187,7 @@ func (r *relayd) run(ctx context.Context) error {
 
 // startLocal starts what a relay with feeds has beside them.
 func (r *relayd) startLocal(part func(string, func(context.Context) error), fail func(error)) {
-	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Log: r.log.With("part", "control socket")}
+	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Commands: r.commands(), Log: r.log.With("part", "control socket")}
 	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
 	if err := r.announce(); err != nil {
 		fail(err)
@@ -290,8 +205,13 @@ func (r *relayd) startLocal(part func(string, func(context.Context) error), fail
 // close removes the rings and the directory.
 func (r *relayd) close() error {
 	var errs []error
-	for _, seg := range r.rings {
-		errs = append(errs, seg.Close())
+	for _, reader := range r.readers {
+		for _, seg := range reader.rings {
+			errs = append(errs, seg.Close())
+		}
+	}
+	for _, d := range r.declared {
+		errs = append(errs, d.close())
 	}
 	if r.bridge != nil {
 		errs = append(errs, r.bridge.Close())

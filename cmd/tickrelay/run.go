@@ -24,7 +24,10 @@ the same configuration: the gateway then reads the feeds' rings in shared memory
 strategy does, and can be restarted, or replaced with --takeover, while feeds and
 strategies notice nothing.
 
-SIGHUP reads certificate, tokens and keys again. A listening socket opened by systemd
+SIGHUP, and tickrelay reload, take the configuration up anew: feeds, instruments,
+channels, rings, tokens, limits, origins and certificates change without a touch of the
+others. A configuration with problems changes nothing. A first SIGTERM drains, a second
+one ends at once. A listening socket opened by systemd
 (LISTEN_FDS) is used instead of listen.`,
 		Args: usage(cobra.NoArgs),
 	}
@@ -61,6 +64,7 @@ SIGHUP reads certificate, tokens and keys again. A listening socket opened by sy
 				defer o.listener.Close()
 			}
 		}
+		o.file = file
 		return runRelay(c.Context(), cfg, o, log, c.OutOrStdout())
 	}
 	return c

@@ -10,8 +10,8 @@ import (
 
 // status tells the gateway, which knows nothing of feeds, how they are.
 func (r *relayd) status() []relay.FeedStatus {
-	out := make([]relay.FeedStatus, 0, len(r.feeds))
-	for _, f := range r.feeds {
+	out := make([]relay.FeedStatus, 0, len(r.feeds()))
+	for _, f := range r.feeds() {
 		out = append(out, feedStatus(f.Health(), f.Stats()))
 	}
 	return out

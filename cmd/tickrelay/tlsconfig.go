@@ -1,11 +1,7 @@
 package main
 
 import (
-	"context"
 	"net/url"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"tickrelay/relay"
 )
@@ -50,21 +46,6 @@ func (c *fileConfig) validateOrigins(d *yamlDecoder) {
 		u, err := url.Parse(o)
 		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
 			d.at("origins", `%q: want an origin such as https://desk.example or https://desk.example:8443, or "*" for any`, o)
-		}
-	}
-}
-
-// reloadOnHangup makes SIGHUP read certificate, tokens and keys again, until ctx ends.
-func reloadOnHangup(ctx context.Context, gw *relay.Gateway) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			_ = gw.Reload() // logged, and the old ones stay
 		}
 	}
 }
