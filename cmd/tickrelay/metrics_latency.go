@@ -14,7 +14,7 @@ var (
 	publishSeconds = desc("publish_seconds", "Reception to publication in the rings.", "feed", "venue", "channel")
 	receiveEarly   = desc("receive_negative_total", "Events received before their venue's time: the clocks differ.", "feed", "venue", "channel")
 	lineWins       = desc("line_wins_total", "Events that this line was the first to bring, where several bring them.", "feed", "line")
-	lineLeads      = desc("line_leads_total", "Of those, how many another line repeated next.", "feed", "line")
+	lineLeads      = desc("line_leads_total", "Events that this line was the first to bring and another one repeated next.", "feed", "line")
 	lineLead       = desc("line_lead_seconds_total", "How much later the other line was, summed over line_leads_total.", "feed", "line")
 	venueRefuses   = desc("feed_circuit_open", "1 while the venue refuses every connection and one line alone goes on trying.", "feed")
 )

@@ -28,11 +28,11 @@ var (
 	ringReaders   = desc("ring_readers", "Readers of a broadcast ring.", "ring")
 	ringMissed    = desc("ring_readers_missed_records", "Records that the readers of a broadcast ring who are there now were too slow for.", "ring")
 	shmSize       = desc("shm_size_bytes", "Size of the file system that holds the rings.")
-	shmFree       = desc("shm_free_bytes", "What is free of it.")
+	shmFree       = desc("shm_free_bytes", "What is free of the file system that holds the rings.")
 	ringCountings = []ringCounter{
 		{desc("ring_written_records_total", "Records written.", "ring"), func(i *ring.Info) uint64 { return i.Head }},
 		{desc("ring_lost_records_total", "Records dropped because the strategy was too slow.", "ring"), func(i *ring.Info) uint64 { return i.Counters.LostRecords }},
-		{desc("ring_lost_events_total", "Events that they belonged to.", "ring"), func(i *ring.Info) uint64 { return i.Counters.LostEvents }},
+		{desc("ring_lost_events_total", "Events dropped because the strategy was too slow.", "ring"), func(i *ring.Info) uint64 { return i.Counters.LostEvents }},
 		{desc("ring_overruns_total", "Times that a topic was suppressed.", "ring"), func(i *ring.Info) uint64 { return i.Counters.Overruns }},
 		{desc("ring_gaps_total", "Upstream gaps written.", "ring"), func(i *ring.Info) uint64 { return i.Counters.Gaps }},
 		{desc("ring_snapshots_total", "Book snapshots completed.", "ring"), func(i *ring.Info) uint64 { return i.Counters.Snapshots }},
