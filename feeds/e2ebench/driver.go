@@ -38,7 +38,7 @@ const (
 const maxNs = int64(10 * time.Second)
 
 // answerWait is how long a frame may take to come back.
-const answerWait = 5 * time.Second
+const answerWait = time.Minute
 
 // subject is who is measured: it takes a frame and something appears in a ring.
 type subject interface {
