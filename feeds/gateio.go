@@ -20,9 +20,12 @@ type Gateio struct{ gate }
 
 // GateioFutures is Gate's market of perpetual futures margined in USDT. Sizes are
 // contracts, whose size in the base the catalogue tells; that of a trade is
-// negative if the taker sold. The book rule is that of Gateio. The size of a
-// public liquidation is that of the order that closes the position. Tickers tell
-// neither when funding is due nor how often.
+// negative if the taker sold. The book rule is that of Gateio. Tickers tell neither
+// when funding is due nor how often.
+//
+// The document calls the size of a public liquidation that of the liquidation
+// order and says nothing of its sign; it is read like every order's of this API:
+// negative is a sale, which closes a long position. No recording confirms it.
 type GateioFutures struct{ gate }
 
 var (

@@ -81,6 +81,16 @@ func millis(b []byte, i int) (ns int64, next int) {
 	return ns, next
 }
 
+// gateTime reads a time in seconds or, as liquidations have it since 2026-08-20,
+// in milliseconds, under the same name: told apart by magnitude.
+func gateTime(b []byte, i int) (ns int64, next int) {
+	const firstMillis = 100_000_000_000 // as seconds the year 5138
+	if v, n := jsonscan.Uint(b, i); n >= 0 && v >= firstMillis {
+		return millis(b, i)
+	}
+	return seconds(b, i)
+}
+
 var gateLiquidationKeys = jsonscan.Names("price", "size", "time", "time_ms", "contract")
 
 func gateLiquidation(b []byte, i int, d *Decoded) int {
@@ -99,7 +109,7 @@ func gateLiquidation(b []byte, i int, d *Decoded) int {
 		case 1:
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
 		case 2:
-			r.TsEvent, i = seconds(b, at)
+			r.TsEvent, i = gateTime(b, at)
 		case 3:
 			ms, i = millis(b, at)
 		case 4:

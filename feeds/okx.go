@@ -15,6 +15,10 @@ import (
 // levels are keep-alives; after maintenance seqId may be lower than prevSeqId,
 // which still chains. Frames of before seqId existed are checked by their
 // checksum, which newer ones send as 0.
+//
+// The index of a swap or a future comes under the index's own name and is told of
+// each instrument whose mark price the connection has subscribed to. The channel
+// status tells of maintenance (okx_index.go).
 type OKX struct{ key, secret, passphrase string }
 
 var _ Venue = OKX{}
@@ -31,7 +35,7 @@ var okxSpec = Spec{
 		{md.ChannelTrades, "trades", ""},
 		{md.ChannelBook, "books", okxRule},
 		{md.ChannelBBO, "bbo-tbt", ""},
-		{md.ChannelTicker, "tickers, mark-price", ""},
+		{md.ChannelTicker, "tickers, mark-price, index-tickers", ""},
 		{md.ChannelFunding, "funding-rate", ""},
 		{md.ChannelOpenInterest, "open-interest", ""},
 		{md.ChannelLiquidations, "liquidation-orders", ""},
@@ -82,6 +86,9 @@ func (v OKX) request(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte
 			if s.Instrument.Kind > md.InstrumentSpot {
 				channels = []string{"tickers", "mark-price"}
 			}
+			if index := okxIndexOf(s.Instrument.Native); index != "" {
+				args = append(args, `{"channel":"index-tickers","instId":`+quoted(index)+`}`)
+			}
 		case md.ChannelFunding:
 			if swap {
 				channels = []string{"funding-rate"}
@@ -103,8 +110,11 @@ func (v OKX) request(dst [][]byte, subs []Sub, op string, rq *Requests) [][]byte
 	return requests(dst, args, `{"op":"`+op+`","args":[`, tail, rq, okxSpec.SubsPerFrame, 64<<10)
 }
 
-// Decode implements Venue.
-func (OKX) Decode(frame []byte, d *Decoded) error {
+// Decode implements Venue for a connection that has subscribed to no index.
+func (OKX) Decode(frame []byte, d *Decoded) error { return okxFrame(frame, d, nil) }
+
+// okxFrame decodes a frame of a connection that has said c before.
+func okxFrame(frame []byte, d *Decoded, c *okxConn) error {
 	if string(frame) == "pong" {
 		d.Control = ControlPong
 		return nil
@@ -162,6 +172,9 @@ func (OKX) Decode(frame []byte, d *Decoded) error {
 	}
 	if event != nil {
 		okxControl(d, event, code, msg)
+		c.answered(event, channel, native)
+	} else if string(channel) == "index-tickers" {
+		c.spread(d)
 	}
 	return nil
 }
@@ -248,6 +261,10 @@ func okxData(b []byte, i int, d *Decoded, channel, native []byte) int {
 		each = okxOpenInterest
 	case "liquidation-orders":
 		each = okxLiquidations
+	case "index-tickers":
+		each = okxIndex
+	case "status":
+		each = okxStatus
 	default:
 		return jsonscan.Skip(b, i)
 	}

@@ -47,9 +47,11 @@ func (OKX) CredentialsFor() string {
 	return "books tick by tick (books-l2-tbt), for accounts of the tier"
 }
 
-// Open implements Opener: the log-in, signed as the page on WebSocket log-in
-// describes; the secret itself is never sent.
+// Open implements Opener: the channel of maintenance, and the log-in, signed as
+// the page on WebSocket log-in describes; the secret itself is never sent.
 func (v OKX) Open(dst [][]byte, rq *Requests) [][]byte {
+	rq.ID++
+	dst = append(dst, []byte(`{"op":"subscribe","args":[{"channel":"status"}]}`))
 	if v.key == "" {
 		return dst
 	}

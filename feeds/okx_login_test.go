@@ -19,12 +19,13 @@ func TestOKXLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	rq := Requests{ID: 1, Now: 1704876947_123456789}
-	compareFrames(t, "log-in", v.(Opener).Open(nil, &rq), []string{
+	status := `{"op":"subscribe","args":[{"channel":"status"}]}`
+	compareFrames(t, "log-in", v.(Opener).Open(nil, &rq), []string{status,
 		`{"op":"login","args":[{"apiKey":"key","passphrase":"phrase","timestamp":"1704876947","sign":"QR8IYXSz8YsO8ec0umZAawJDAM1GgDAkZvjJkRiUTxk="}]}`})
-	compareFrames(t, "no log-in", OKX{}.Open(nil, &rq), nil)
+	compareFrames(t, "no log-in", OKX{}.Open(nil, &rq), []string{status})
 	r := newEngineRig(t, v, func(c *EngineConfig) { c.Channels = []md.Channel{md.ChannelBook} })
 	r.connect(0)
-	r.expectActions("first", `{"op":"login"`)
+	r.expectActions("first", `"status"`, `{"op":"login"`)
 	r.frame(`{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}`)
 	r.expectActions("then", `"op":"subscribe" "books-l2-tbt" "BTC-USDT"`)
 	r.frame(`{"event":"error","code":"60009","msg":"Login failed."}`)

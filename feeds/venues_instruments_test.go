@@ -90,7 +90,7 @@ func TestSubscribe(t *testing.T) {
 	f(Bitget{}, []Sub{{md.ChannelBook, btc}, {md.ChannelTicker, perp}, {md.ChannelFunding, perp}, {md.ChannelBBO, usdc}, {md.ChannelTrades, coin}},
 		`{"op":"subscribe","args":[{"instType":"SPOT","channel":"books","instId":"BTCUSDT"},{"instType":"USDT-FUTURES","channel":"ticker","instId":"BTCUSDT"},{"instType":"USDC-FUTURES","channel":"books1","instId":"BTCPERP"},{"instType":"COIN-FUTURES","channel":"trade","instId":"BTCUSD"}]}`)
 	f(OKX{}, []Sub{{md.ChannelBook, spot}, {md.ChannelFunding, spot}, {md.ChannelTicker, swap}, {md.ChannelOpenInterest, swap}},
-		`{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"},{"channel":"tickers","instId":"BTC-USDT-SWAP"},{"channel":"mark-price","instId":"BTC-USDT-SWAP"},{"channel":"open-interest","instId":"BTC-USDT-SWAP"}]}`)
+		`{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"},{"channel":"index-tickers","instId":"BTC-USDT"},{"channel":"tickers","instId":"BTC-USDT-SWAP"},{"channel":"mark-price","instId":"BTC-USDT-SWAP"},{"channel":"open-interest","instId":"BTC-USDT-SWAP"}]}`)
 }
 
 // TestSubscribeLimits asks for very many and looks at each frame.

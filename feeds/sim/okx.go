@@ -71,7 +71,11 @@ func (o *okx) text(s *session, msg []byte) {
 			o.fail(s, "60012", "Invalid request: "+string(msg))
 			continue
 		}
-		a.InstType = "" // optional where instId is given
+		a.InstType = ""            // optional where instId is given
+		if a.Channel == "status" { // no maintenance is planned
+			s.reply([]byte(`{"event":"` + q.Op + `","arg":{"channel":"status"},"connId":"` + o.conn(s) + `"}`))
+			continue
+		}
 		if o.find(a) == nil {
 			o.fail(s, "60018", "Wrong URL or channel:"+a.Channel+",instId:"+a.InstID+
 				" doesn't exist. Please use the correct URL, channel and parameters referring to API document.")
