@@ -127,7 +127,8 @@ func (d *Decoded) deribitStats(b []byte, i int) int {
 	return at
 }
 
-// deribitStatus maps the states of ticker and instrument.state; 0 for steps of an
+// deribitStatus maps the states of ticker and instrument.state, those of the order
+// book's life since 2026-01 and the older ones; 0 for steps of an
 // instrument's life that change nothing for trading.
 func deribitStatus(state []byte) md.Status {
 	switch string(state) {
@@ -135,7 +136,9 @@ func deribitStatus(state []byte) md.Status {
 		return md.StatusTrading
 	case "created":
 		return md.StatusPreOpen
-	case "closed", "deactivated", "terminated", "archivized":
+	case "settlement": // of a day too, after which it is open again
+		return md.StatusSettling
+	case "closed", "delivered", "deactivated", "terminated", "archivized":
 		return md.StatusClosed
 	case "halted", "inactive", "locked":
 		return md.StatusHalted

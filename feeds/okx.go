@@ -202,23 +202,6 @@ func okxUsual(b []byte, d *Decoded) (channel, native []byte, next int, more bool
 	return channel, native, next, more
 }
 
-func okxControl(d *Decoded, event, code, msg []byte) {
-	d.Text = msg
-	switch string(event) {
-	case "subscribe", "unsubscribe":
-		d.Control = ControlAck
-	case "login":
-		d.Control = ControlReady
-	case "error":
-		d.Control = ControlError
-	case "notice":
-		// 64008: the connection will be closed for a service upgrade.
-		if d.Control = ControlNotice; string(code) == `"64008"` {
-			d.Control = ControlReconnect
-		}
-	}
-}
-
 func okxArg(b []byte, i int) (channel, native []byte, next int) {
 	i, more := jsonscan.Open(b, i, '{')
 	for more {

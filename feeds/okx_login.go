@@ -70,3 +70,21 @@ func (v OKX) books() string {
 	}
 	return "books"
 }
+
+// okxControl reads what an answer or a notice says about the session.
+func okxControl(d *Decoded, event, code, msg []byte) {
+	d.Text = msg
+	switch string(event) {
+	case "subscribe", "unsubscribe":
+		d.Control = ControlAck
+	case "login":
+		d.Control = ControlReady
+	case "error":
+		d.Control = ControlError
+	case "notice":
+		// 64008: the connection will be closed for a service upgrade.
+		if d.Control = ControlNotice; string(code) == `"64008"` {
+			d.Control = ControlReconnect
+		}
+	}
+}
