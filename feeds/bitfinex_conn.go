@@ -3,6 +3,8 @@ package feeds
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 
 	"tickrelay/feeds/jsonscan"
 	"tickrelay/ring/md"
@@ -41,7 +43,8 @@ func (c *bitfinexConn) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]b
 			if rq.Held(want.request()) {
 				continue
 			}
-			for id, have := range c.channels {
+			for _, id := range slices.Sorted(maps.Keys(c.channels)) { // the same requests on every run
+				have := c.channels[id]
 				if have.kind == want.kind && want.kind != bitfinexForced && bytes.Equal(have.symbol, want.symbol) {
 					dst = append(dst, fmt.Appendf(nil, `{"event":"unsubscribe","chanId":%d}`, id))
 					rq.ID++

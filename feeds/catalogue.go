@@ -67,11 +67,17 @@ func cacheFile(dir string, v Venue, i, n int) string {
 }
 
 // loadList reads list i kept in dir. os.ErrNotExist if there is none.
-func loadList(dir string, v Venue, i int) ([]md.Instrument, error) {
+func loadList(dir string, v Venue, i int) (f fetched) {
 	if dir == "" {
-		return nil, os.ErrNotExist
+		f.err = os.ErrNotExist
+		return f
 	}
-	return readList(v, func(n int, _ string) ([]byte, error) { return os.ReadFile(cacheFile(dir, v, i, n)) })
+	f.list, f.err = readList(v, func(n int, _ string) ([]byte, error) {
+		body, err := os.ReadFile(cacheFile(dir, v, i, n))
+		f.pages = append(f.pages, page{body: body})
+		return body, err
+	})
+	return f
 }
 
 // storePage keeps page n of list i in dir, replaced as a whole.
@@ -98,19 +104,25 @@ type fetched struct {
 	list []md.Instrument // nil with err
 	err  error
 	keep error // the list could not be kept on disk
+
+	pages []page // the answers that it was read from
+}
+
+type page struct {
+	url  string
+	body []byte
 }
 
 // fetchList gets, reads and keeps list i. Runs beside the loop.
 func fetchList(rest *restClient, v Venue, req Request, i int, dir string) (f fetched) {
-	var pages [][]byte
 	f.list, f.err = readList(v, func(_ int, more string) ([]byte, error) {
 		body, err := rest.do(Request{URL: req.URL + more, Body: req.Body})
-		pages = append(pages, body)
+		f.pages = append(f.pages, page{req.URL + more, body})
 		return body, err
 	})
-	for n, body := range pages {
+	for n := range f.pages {
 		if f.err == nil && f.keep == nil && dir != "" {
-			f.keep = storePage(dir, v, i, n, body)
+			f.keep = storePage(dir, v, i, n, f.pages[n].body)
 		}
 	}
 	return f
@@ -128,13 +140,16 @@ func (l *loop) openCatalogue() {
 	}
 	c.due = l.mono
 	c.lists = make([][]md.Instrument, len(c.reqs))
+	cached := make([]fetched, len(c.reqs))
 	for i := range c.lists {
-		var err error
-		if c.lists[i], err = loadList(l.cfg.CacheDir, l.cfg.Venue, i); err != nil && !errors.Is(err, os.ErrNotExist) {
+		cached[i] = loadList(l.cfg.CacheDir, l.cfg.Venue, i)
+		if err := cached[i].err; err != nil && !errors.Is(err, os.ErrNotExist) {
 			l.log.Warn("cached catalogue not used", "file", cacheFile(l.cfg.CacheDir, l.cfg.Venue, i, 0), "error", err)
 		}
+		c.lists[i] = cached[i].list
 	}
 	if all := c.all(); len(all) > 0 {
+		l.noteCatalogue("cached", cached)
 		l.useCatalogue("cached", all)
 		return
 	}
@@ -212,6 +227,9 @@ func (l *loop) catalogueAnswer(results []fetched) {
 		}
 		c.lists[i], news = f.list, true
 		notKept = errors.Join(notKept, f.keep)
+	}
+	if news {
+		l.noteCatalogue("fetched", results)
 	}
 	if all := c.all(); news && len(all) > 0 {
 		l.useCatalogue("fetched", all)

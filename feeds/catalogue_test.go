@@ -10,12 +10,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tickrelay/ring/md"
 )
 
 func TestCatalogueCacheKeepsTheVenuesAnswer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	v := newToyVenue()
-	if _, err := loadList(dir, v, 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := loadList(dir, v, 0).result(); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("an empty cache: %v", err)
 	}
 	for range 2 { // the second replaces the first
@@ -23,17 +25,17 @@ func TestCatalogueCacheKeepsTheVenuesAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := loadList(dir, v, 0)
+	all, err := loadList(dir, v, 0).result()
 	if err != nil || len(all) != 1 || all[0].Symbol != "BTC-USDT" {
 		t.Fatalf("read back %v, %v", all, err)
 	}
-	if _, err := loadList(dir, v, 1); !errors.Is(err, os.ErrNotExist) {
+	if _, err := loadList(dir, v, 1).result(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a list that was never kept: %v", err)
 	}
 	if err := os.WriteFile(cacheFile(dir, v, 0, 0), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadList(dir, v, 0); err == nil || errors.Is(err, os.ErrNotExist) {
+	if _, err := loadList(dir, v, 0).result(); err == nil || errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a damaged cache: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
@@ -83,3 +85,6 @@ func TestCatalogueFailingThenWorking(t *testing.T) {
 		return strings.HasPrefix(h.Catalogue, "failed") && h.Instruments == 1 && h.CatalogueAt != 0
 	})
 }
+
+// result is the list and the error alone.
+func (f fetched) result() ([]md.Instrument, error) { return f.list, f.err }

@@ -41,6 +41,9 @@ type EngineConfig struct {
 	// MaxSignalLevels; 0: no topic of channel signals, nothing is computed.
 	Signals int
 	Log     *slog.Logger // default discards
+	// Added is told of every instrument taken into use, as it is then; default
+	// nobody.
+	Added func(in *md.Instrument)
 }
 
 func (c EngineConfig) withDefaults() EngineConfig {

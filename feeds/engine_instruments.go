@@ -142,6 +142,9 @@ func (e *Engine) addInstrument(in md.Instrument) int32 {
 		return -1
 	}
 	entry, _ := e.table.Get(id) // an earlier feed's entry stands as it is
+	if e.cfg.Added != nil {
+		e.cfg.Added(&entry)
+	}
 	e.instruments = append(e.instruments, &instrument{md: entry})
 	e.stats.Instruments.Store(uint64(len(e.instruments)))
 	e.symbols[in.Symbol] = int32(len(e.instruments) - 1)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tickrelay/feeds/capture"
 	"tickrelay/nettune"
 	"tickrelay/ring"
 )
@@ -64,6 +65,7 @@ type loop struct {
 	started    bool // connections may be made
 	stopping   bool
 	circuit    circuit
+	journal    *Journal // nil unless the feed is recorded
 	taps       []*ring.FrameWriter
 	tapped     ring.Frame
 }
@@ -81,7 +83,7 @@ func newLoop(cfg *Config) (*loop, error) {
 	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch, Numbers: cfg.Numbers,
 		Now: func() int64 { wall, _ := cfg.Clock(); return wall }})
 	l.engine, err = NewEngine(EngineConfig{Venue: cfg.Venue, Table: cfg.Table, Pub: l.pub, Instruments: cfg.Instruments,
-		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Slots: cfg.slots(), RetryMost: cfg.Limits.BookRetry, Audit: cfg.Limits.Audit, Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log})
+		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Slots: cfg.slots(), RetryMost: cfg.Limits.BookRetry, Audit: cfg.Limits.Audit, Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log, Added: l.noteInstrument})
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +145,7 @@ func (l *loop) startLines() {
 		return
 	}
 	l.started = true
+	l.note(capture.Start, nil)
 	l.engine.Start()
 	l.settle()
 }
@@ -172,7 +175,7 @@ func (l *loop) turn() error {
 		l.timers()
 	}
 	l.sweep()
-	l.more = l.pub.Turn(l.wall)
+	l.serveRings()
 	return nil
 }
 
@@ -202,6 +205,7 @@ func (l *loop) rearm(at int64) { l.timerAt = min(l.timerAt, at) }
 func (l *loop) timers() {
 	l.timerAt = never
 	if l.mono >= l.tickAt {
+		l.note(capture.Timer, nil)
 		l.engine.Tick(l.wall)
 		l.settle()
 		due := min(int64(tickEvery), l.engine.NextTick()-l.wall)
@@ -279,9 +283,11 @@ func (l *loop) shutdown() error {
 		l.log.Warn("a name look-up or REST request did not end in time", "waited", l.cfg.Limits.Close)
 	}
 	if l.handOver.Load() {
+		l.note(capture.GiveUp, nil)
 		l.engine.giveUp(l.wall)
 	}
 	l.pub.Flush()
+	l.endJournal()
 	for _, r := range l.pub.Rings() {
 		if l.handOver.Load() {
 			l.pub.Release(r)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"tickrelay/feeds/capture"
 	"tickrelay/nettune"
 )
 
@@ -114,6 +115,7 @@ func (s *session) checkRelief(now int64) int64 {
 	if now-r.liveAt < int64(reliefLeast) || !late && !s.l.engine.Covers(s.line, r.line) {
 		return now + int64(tickEvery)
 	}
+	s.l.note(capture.HandOver, capture.HandOverNote{From: s.line, To: r.line})
 	s.l.engine.HandOver(s.line, r.line)
 	if late {
 		s.l.log.Warn("closing a connection though the new one has not brought everything", "line", s.line)

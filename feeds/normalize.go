@@ -13,12 +13,21 @@ import (
 	"tickrelay/ring/md"
 )
 
-// NormalizeConfig says how captures are normalized. Venue and Out are required.
+// NormalizeConfig says how captures are normalized. Venue is required, but for
+// raw recordings, which name theirs.
 type NormalizeConfig struct {
 	Venue    Venue
-	Patterns []string  // topics to print; default all
-	Epoch    int64     // ns; default the first line's receive time
-	Out      io.Writer // one JSON line per event
+	Patterns []string // topics to print; default all
+	Epoch    int64    // ns; default the recording's, or the first line's receive time
+	// Out gets one JSON line per event; nil for none.
+	Out io.Writer
+	// Records gets every record of a ring that is read from the beginning, as it
+	// is: 64 bytes each. nil for none.
+	Records io.Writer
+	// Speed multiplies the recorded pace; 0 does not wait.
+	Speed float64
+	// Progress, if set, is told the number of lines done every now and then.
+	Progress func(lines uint64)
 }
 
 // Summary counts what a normalization did.
@@ -27,6 +36,18 @@ type Summary struct {
 	ChecksumsOK, ChecksumsBad, BooksCrossed  uint64
 	BooksBuilt, Refits, Resyncs              uint64
 	History, Duplicates, Stale, Early, Other uint64 // Other: frames and events that nobody asked for
+	// Inexact says why the run of a raw recording is not in all the live feed's:
+	// it begins midway, or something was lost. "" if it is, and for captures.
+	Inexact string
+}
+
+// plus is the sum of the counters.
+func (s Summary) plus(o Summary) Summary {
+	s.Frames, s.Records, s.Rejected, s.Gaps = s.Frames+o.Frames, s.Records+o.Records, s.Rejected+o.Rejected, s.Gaps+o.Gaps
+	s.ChecksumsOK, s.ChecksumsBad, s.BooksCrossed = s.ChecksumsOK+o.ChecksumsOK, s.ChecksumsBad+o.ChecksumsBad, s.BooksCrossed+o.BooksCrossed
+	s.BooksBuilt, s.Refits, s.Resyncs = s.BooksBuilt+o.BooksBuilt, s.Refits+o.Refits, s.Resyncs+o.Resyncs
+	s.History, s.Duplicates, s.Stale, s.Early, s.Other = s.History+o.History, s.Duplicates+o.Duplicates, s.Stale+o.Stale, s.Early+o.Early, s.Other+o.Other
+	return s
 }
 
 // String is one "key value" per line, in a fixed order.
@@ -50,6 +71,9 @@ func (s Summary) String() string {
 // and writes every event as one line in the JSON form of the WebSocket
 // protocol. The output depends on the input alone.
 //
+// A raw recording (see capture.Header) is run again: its engine is told what the
+// live one was told, and the records are the live ones, byte for byte.
+//
 // Lines that cannot be read are counted, the rest is processed all the same,
 // and the error, which then names them, comes at the end. It wraps
 // ErrUnsupported if frames are of a dialect that the venue does not list.
@@ -63,8 +87,14 @@ func Normalize(cfg NormalizeConfig, captures []string) (Summary, error) {
 			n.fail(err)
 		}
 	}
+	if n.run != nil {
+		n.run.finish()
+	}
 	if err := n.out.Flush(); err != nil {
 		n.fail(fmt.Errorf("feeds: normalize: %w", err))
+	}
+	if n.wrong != nil {
+		n.fail(fmt.Errorf("feeds: normalize: records: %w", n.wrong))
 	}
 	return n.summary(), n.err()
 }
@@ -91,6 +121,13 @@ type normalizer struct {
 	rest    restAnswers
 	actions []EngineAction
 
+	run     *rerun  // of a raw recording
+	inexact string  // why a run is not that of the live feed, "" if it is
+	past    Summary // of recordings before this one
+	began   time.Time
+	first   int64 // the recording's time at began
+	wrong   error // of Records
+
 	lines   uint64
 	foreign string // file:line of the first frame in another dialect
 	errs    []error
@@ -98,13 +135,15 @@ type normalizer struct {
 }
 
 func newNormalizer(cfg NormalizeConfig) (*normalizer, error) {
-	if cfg.Venue == nil || cfg.Out == nil {
-		return nil, errors.New("feeds: normalize: venue and output are required")
-	}
-	n := &normalizer{cfg: cfg, out: bufio.NewWriterSize(cfg.Out, 64<<10), recs: make([]md.Record, 4096)}
-	if len(cfg.Patterns) == 0 {
+	if cfg.Out == nil {
+		cfg.Out = io.Discard
+	} else if len(cfg.Patterns) == 0 {
 		cfg.Patterns = []string{">"}
 	}
+	if cfg.Speed < 0 {
+		return nil, fmt.Errorf("feeds: normalize: speed %v: want 0 or more", cfg.Speed)
+	}
+	n := &normalizer{cfg: cfg, out: bufio.NewWriterSize(cfg.Out, 64<<10), recs: make([]md.Record, 4096)}
 	for _, p := range cfg.Patterns {
 		pattern, err := md.ParsePattern(p)
 		if err != nil {
@@ -132,13 +171,22 @@ func (n *normalizer) start(now int64) error {
 	if epoch == 0 {
 		epoch = now
 	}
+	if n.cfg.Venue == nil {
+		return errors.New("the file is no raw recording, which would name it: the venue is required")
+	}
+	return n.build(EngineConfig{Venue: n.cfg.Venue, REST: "https://recorded",
+		Instruments: []string{""}, // none of the catalogue's: those that frames name
+		Open:        true, Silence: -1, SnapshotEvery: -1}, epoch, now, 24*time.Hour)
+}
+
+// build makes engine and ring; beat is the time between heartbeats.
+func (n *normalizer) build(cfg EngineConfig, epoch, now int64, beat time.Duration) error {
 	n.now = now
 	table, err := md.CreateTable(md.AsBytes(make([]md.Record, md.TableSize(normalizeTable)/md.RecordSize+1)), normalizeTable, uint64(epoch))
 	if err != nil {
 		return err
 	}
-	spec := n.cfg.Venue.Spec()
-	n.pub = ring.NewPublisher(ring.PublisherConfig{Venue: spec.Venue, Epoch: epoch, Heartbeat: 24 * time.Hour,
+	n.pub = ring.NewPublisher(ring.PublisherConfig{Venue: cfg.Venue.Spec().Venue, Epoch: epoch, Heartbeat: beat,
 		Now: func() int64 { return n.now }})
 	seg := ring.NewHeap(normalizeRing, ring.Meta{Name: "normalize"})
 	if _, err := n.pub.Attach(seg, nil); err != nil {
@@ -147,10 +195,9 @@ func (n *normalizer) start(now int64) error {
 	if n.ring, err = ring.OpenConsumer(seg); err != nil {
 		return err
 	}
-	n.print.table, n.print.out = table, n.out
-	n.eng, err = NewEngine(EngineConfig{Venue: n.cfg.Venue, Table: table, Pub: n.pub, REST: "https://recorded",
-		Instruments: []string{""}, // none of the catalogue's: those that frames name
-		Open:        true, Silence: -1, SnapshotEvery: -1})
+	n.print.restart(table, n.out)
+	cfg.Table, cfg.Pub = table, n.pub
+	n.eng, err = NewEngine(cfg)
 	return err
 }
 
@@ -174,12 +221,47 @@ func (n *normalizer) file(path string) error {
 		}
 		if first {
 			first = false
-			if err := n.begin(path, line.RecvNs); err != nil {
+			if err := n.open(path, &line); err != nil {
 				return err
 			}
 		}
-		n.line(path, &line)
+		if n.cfg.Progress != nil && n.lines%4096 == 0 {
+			n.cfg.Progress(n.lines)
+		}
+		switch {
+		case n.run == nil:
+			n.pace(line.RecvNs)
+			n.line(path, &line)
+		case line.Dir != capture.Session:
+			n.run.line(path, &line)
+		}
 	}
+}
+
+// open looks at a file's first line: a raw recording has a header.
+func (n *normalizer) open(path string, line *capture.Line) error {
+	switch {
+	case line.Dir == capture.Session:
+		if n.run == nil && n.eng != nil {
+			return fmt.Errorf("%s: a raw recording among other captures: give them one kind at a time", path)
+		}
+		return n.session(path, line)
+	case n.run != nil:
+		return fmt.Errorf("%s: no raw recording, as those before it: give them one kind at a time", path)
+	}
+	return n.begin(path, line.RecvNs)
+}
+
+// pace waits until the time of a line has come, at the speed asked for.
+func (n *normalizer) pace(at int64) {
+	if n.cfg.Speed == 0 || at == 0 {
+		return
+	}
+	if n.first == 0 {
+		n.first, n.began = at, time.Now()
+		return
+	}
+	time.Sleep(time.Until(n.began.Add(time.Duration(float64(at-n.first) / n.cfg.Speed))))
 }
 
 // begin starts a file: what it knows of REST comes first.
@@ -275,28 +357,41 @@ func (n *normalizer) drain() {
 	n.pub.Flush()
 	for {
 		more := n.pub.Turn(n.now)
-		got := 0
-		for {
-			k, err := n.ring.Poll(n.recs)
-			for i := range n.recs[:k] {
-				n.print.take(&n.recs[i])
-			}
-			got += k
-			if k == 0 || err != nil {
-				break
-			}
-		}
-		if !more && got == 0 {
+		if got := n.read(); !more && got == 0 {
 			return
 		}
 	}
 }
 
-func (n *normalizer) summary() Summary {
-	s := Summary{Lines: n.lines}
-	if n.eng == nil {
-		return s
+// read prints what is in the ring.
+func (n *normalizer) read() (got int) {
+	for {
+		k, err := n.ring.Poll(n.recs)
+		if n.cfg.Records != nil && k > 0 && n.wrong == nil {
+			_, n.wrong = n.cfg.Records.Write(md.AsBytes(n.recs[:k]))
+		}
+		if len(n.print.patterns) > 0 {
+			for i := range n.recs[:k] {
+				n.print.take(&n.recs[i])
+			}
+		}
+		got += k
+		if k == 0 || err != nil {
+			return got
+		}
 	}
+}
+
+func (n *normalizer) summary() Summary {
+	s := n.past
+	if n.eng != nil {
+		s = s.plus(n.engineSummary())
+	}
+	s.Lines, s.Inexact = n.lines, n.inexact
+	return s
+}
+
+func (n *normalizer) engineSummary() (s Summary) {
 	st := n.eng.Stats()
 	s.Frames, s.Records, s.Rejected, s.Gaps = st.Frames.Load(), st.Records.Load(), st.RejectedTotal(), st.GapsTotal()
 	s.ChecksumsOK, s.ChecksumsBad, s.BooksCrossed = st.ChecksumsOK.Load(), st.ChecksumsBad.Load(), st.BooksCrossed.Load()
@@ -317,7 +412,7 @@ func (n *normalizer) err() error {
 		return errors.Join(errs...)
 	}
 	st := n.eng.Stats()
-	name := n.cfg.Venue.Spec().Name
+	name := n.eng.spec.Name
 	if n.foreign != "" {
 		errs = append(errs, fmt.Errorf("feeds: normalize: %w of %s: %d of %d frames, the first at %s",
 			ErrUnsupported, name, st.Rejected[RejectUnsupported].Load(), st.Frames.Load(), n.foreign))

@@ -28,6 +28,11 @@ type printTopic struct {
 	snap []md.Record // of the snapshot under way
 }
 
+// restart forgets the topics: another table begins.
+func (p *printer) restart(table *md.Table, out *bufio.Writer) {
+	p.table, p.out, p.topics, p.event = table, out, nil, p.event[:0]
+}
+
 // take adds a record and prints the event that it completes. The records of a
 // live event follow each other in the ring; between those of a snapshot there
 // may be live events, which it holds already when it ends.

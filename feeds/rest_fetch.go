@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"tickrelay/feeds/capture"
 )
 
 // maxFetches bounds snapshot requests under way at once; the others wait in
@@ -22,6 +24,7 @@ type fetch struct {
 // wantFetch queues a request for at (wall ns).
 func (l *loop) wantFetch(req int, url string, at int64) {
 	due := l.mono + max(0, at-l.wall)
+	l.note(capture.Fetch, capture.FetchNote{Req: req, URL: url})
 	l.fetches = append(l.fetches, fetch{req: req, url: url, at: due})
 	l.rearm(due)
 }
@@ -64,6 +67,7 @@ func (l *loop) goFetch(f fetch) {
 			if err != nil {
 				l.health.restFailures.Add(1) // the engine logs it
 			}
+			l.noteREST(capture.RESTNote{Req: f.req, URL: f.url}, body, err)
 			l.engine.Snapshot(f.req, body, err, l.wall)
 			l.settle()
 			l.rearm(l.mono)

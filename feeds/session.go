@@ -224,6 +224,9 @@ func (s *session) live() {
 	if len(l.taps) > 0 {
 		l.tap(s.line, ring.FrameConnect, 0, []byte(s.endpoint.url()), l.wall)
 	}
+	if l.journal != nil {
+		l.journal.connected(s.line, s.endpoint.url(), l.wall)
+	}
 	l.engine.Connected(s.line, l.wall)
 	l.settle()
 	s.read() // frames may have come with the answer to the upgrade
@@ -252,6 +255,9 @@ func (s *session) read() {
 		if len(l.taps) > 0 {
 			l.tap(s.line, 0, uint8(op), payload, rx)
 		}
+		if l.journal != nil {
+			l.journal.frame(s.line, uint8(op), payload, rx)
+		}
 		l.frame(s.line, payload, rx)
 	}
 	if s.conn != nil {
@@ -275,6 +281,9 @@ func (s *session) fail(err error) {
 		}
 		if l.mono-s.liveAt >= int64(l.cfg.Backoff.Healthy) && s.stats.frames.Load() > s.had {
 			s.attempt = 0
+		}
+		if l.journal != nil {
+			l.journal.closed(s.line, fault.String(), l.wall)
 		}
 		l.engine.Disconnected(s.line, l.wall, fault.String())
 	} else if fault != FaultStopped {

@@ -138,6 +138,9 @@ func (s *session) send(now int64) error {
 		if err := s.conn.WriteText(o.queue[0].frame); err != nil {
 			return err
 		}
+		if s.l.journal != nil {
+			s.l.journal.sent(s.line, o.queue[0].frame, s.l.wall)
+		}
 		if len(s.l.taps) > 0 {
 			s.l.tap(s.line, ring.FrameSent, 1, o.queue[0].frame, s.l.wall)
 		}

@@ -53,6 +53,7 @@ const (
 	FrameSent    FrameFlags = 1 << 0 // from us to the venue
 	FrameConnect FrameFlags = 1 << 1 // the connection is up; the payload is its URL
 	FrameClose   FrameFlags = 1 << 2 // the connection has ended; the payload says why
+	FrameNote    FrameFlags = 1 << 3 // something else that a feed was told; Opcode says what
 )
 
 // Frame is one raw frame.

@@ -221,6 +221,16 @@ func (r *Producer) dueBook() bool { return r.walking >= 0 || r.snaps.n > 0 }
 // Rings returns the producers attached, for health reports.
 func (p *Publisher) Rings() []*Producer { return slices.Clone(p.rings) }
 
+// Written is how many records all rings of now were given so far: a Turn that
+// changes it wrote something.
+func (p *Publisher) Written() uint64 {
+	var n uint64
+	for _, r := range p.rings {
+		n += r.w.published
+	}
+	return n
+}
+
 // Epoch is the epoch that heartbeats carry.
 func (p *Publisher) Epoch() int64 { return p.epoch }
 

@@ -48,6 +48,9 @@ type lines struct {
 	r    *bufio.Reader
 	long []byte
 	done bool
+
+	torn    bool // the end of the file is missing
+	unended bool // the last line returned had no end
 }
 
 func openLines(path string) (*lines, error) {
@@ -60,6 +63,10 @@ func openLines(path string) (*lines, error) {
 	switch {
 	case strings.HasSuffix(path, ".gz"):
 		z, err := gzip.NewReader(bufio.NewReaderSize(f, 64<<10))
+		if (err == io.EOF || err == io.ErrUnexpectedEOF) && strings.Contains(path, openMark) {
+			src = strings.NewReader("") // nothing was flushed yet
+			break
+		}
 		if err != nil {
 			f.Close()
 			return nil, fmt.Errorf("capture: open %s: %w", path, err)
@@ -111,9 +118,16 @@ func (l *lines) next() ([]byte, error) {
 			if len(l.long) == 0 {
 				return nil, io.EOF
 			}
+			l.unended = true
+			if strings.Contains(l.path, openMark) { // its writer flushes whole lines
+				return nil, io.EOF
+			}
 			return l.long, nil
 		default:
-			l.done = true
+			l.done, l.torn = true, true
+			if strings.Contains(l.path, openMark) {
+				return nil, io.EOF // its writer goes on, or died: what it had flushed was read
+			}
 			return nil, l.fail(fmt.Errorf("cannot read on: %w", err))
 		}
 	}

@@ -19,7 +19,33 @@ const (
 	Connect            // the connection was made
 	Close              // the connection ended
 	Other              // anything else
+
+	// What a raw recording has beside those: all that a feed was told, in the
+	// order in which it was told, so that it can be run again.
+	Session    // a recording begins or goes on in this file: Data is a Header
+	Start      // connections may be made
+	Timer      // the feed's timer fired
+	Turn       // readers of the rings were served
+	Fetch      // a REST request was wanted: Data has req, url
+	REST       // a REST request was answered: Data is a RESTNote
+	Catalogue  // the instrument lists fetched before were taken into use: Data has lists
+	HandOver   // a connection handed over to another: Data has to
+	Instrument // an instrument was taken into use: Data is the entry
+	Lost       // the recorder was too slow: Data has frames, bytes
+	End        // the feed has stopped
+	numDirs
 )
+
+var dirNames = [numDirs]string{"recv", "send", "connect", "close", "other", "session", "start", "timer", "turn", "fetch", "rest",
+	"catalogue", "handover", "instrument", "lost", "end"}
+
+// String is the direction as it is written.
+func (d Dir) String() string {
+	if d < numDirs {
+		return dirNames[d]
+	}
+	return "other"
+}
 
 // Line is one line of a capture.
 type Line struct {
@@ -29,7 +55,10 @@ type Line struct {
 	URL    string // Connect only
 	Frame  []byte // the message, the caller's to keep; nil where there is none
 	Binary bool   // the message was a binary one
-	LineNo int    // from 1
+	Reason string // Close only
+	// Data is what lines of a raw recording say beside the above, JSON.
+	Data   json.RawMessage
+	LineNo int // from 1
 }
 
 // Reader reads one capture file.
@@ -93,6 +122,8 @@ type envelope struct {
 	URL    string  `json:"url"`
 	Frame  *string `json:"frame"`
 	B64    *string `json:"frame_b64"`
+	Reason string  `json:"reason"`
+	Data   json.RawMessage
 }
 
 var errNotUTF8 = errors.New("not UTF-8: binary frames belong in frame_b64")
@@ -114,7 +145,7 @@ func parseLine(text []byte, last int64) (Line, error) {
 	if err != nil || e.RecvNs == nil {
 		return Line{RecvNs: last, Frame: append([]byte(nil), text...)}, nil
 	}
-	line := Line{RecvNs: *e.RecvNs, Conn: e.Conn, Dir: direction(e.Dir), URL: e.URL}
+	line := Line{RecvNs: *e.RecvNs, Conn: e.Conn, Dir: direction(e.Dir), URL: e.URL, Reason: e.Reason, Data: e.Data}
 	if line.RecvNs < 0 {
 		return Line{}, fmt.Errorf("recv_ns %d is before 1970", line.RecvNs)
 	}
@@ -134,14 +165,15 @@ func parseLine(text []byte, last int64) (Line, error) {
 
 func direction(s string) Dir {
 	switch s {
-	case "", "recv":
+	case "":
 		return Recv
-	case "send":
-		return Send
-	case "connect":
-		return Connect
-	case "close", "disconnect":
+	case "disconnect":
 		return Close
+	}
+	for d, name := range dirNames {
+		if s == name {
+			return Dir(d)
+		}
 	}
 	return Other
 }
@@ -157,32 +189,57 @@ type Answer struct {
 // ReadREST reads a file of REST answers. Lines that cannot be used are joined
 // into the error; the others are returned all the same.
 func ReadREST(path string) ([]Answer, error) {
+	r, err := OpenREST(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var all []Answer
+	var errs []error
+	for {
+		switch a, err := r.Next(); {
+		case err == io.EOF:
+			return all, errors.Join(errs...)
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			all = append(all, a)
+		}
+	}
+}
+
+// RESTReader reads a file of REST answers one by one.
+type RESTReader struct{ lines *lines }
+
+// OpenREST opens a file of REST answers.
+func OpenREST(path string) (*RESTReader, error) {
 	l, err := openLines(path)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
-	var all []Answer
-	var errs []error
+	return &RESTReader{l}, nil
+}
+
+// Close frees the file.
+func (r *RESTReader) Close() error { return r.lines.close() }
+
+// Next returns the next answer. An *Error stands for one line that could not be
+// used; Next may be called again after it. io.EOF is the end.
+func (r *RESTReader) Next() (Answer, error) {
 	for {
-		text, err := l.next()
-		if err == io.EOF {
-			return all, errors.Join(errs...)
-		}
+		text, err := r.lines.next()
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return Answer{}, err
 		}
 		if len(trim(text)) == 0 {
 			continue
 		}
 		a, err := parseAnswer(text)
 		if err != nil {
-			errs = append(errs, l.fail(err))
-			continue
+			return Answer{}, r.lines.fail(err)
 		}
-		a.LineNo = l.no
-		all = append(all, a)
+		a.LineNo = r.lines.no
+		return a, nil
 	}
 }
 
