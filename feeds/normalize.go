@@ -135,6 +135,9 @@ type normalizer struct {
 }
 
 func newNormalizer(cfg NormalizeConfig) (*normalizer, error) {
+	if cfg.Out == nil && cfg.Records == nil {
+		return nil, errors.New("feeds: normalize: an output is required")
+	}
 	if cfg.Out == nil {
 		cfg.Out = io.Discard
 	} else if len(cfg.Patterns) == 0 {

@@ -136,7 +136,7 @@ func TestNormalizePatterns(t *testing.T) {
 		t.Error("a bad pattern was accepted")
 	}
 	if _, err := Normalize(NormalizeConfig{}, nil); err == nil {
-		t.Error("no venue was accepted")
+		t.Error("no output was accepted")
 	}
 }
 
