@@ -80,7 +80,7 @@ func newLoop(cfg *Config) (*loop, error) {
 	}
 	var err error
 	l.readClock()
-	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch, Numbers: cfg.Numbers,
+	l.pub = ring.NewPublisher(ring.PublisherConfig{Venue: l.spec.Venue, Epoch: cfg.Epoch, Numbers: cfg.Numbers, TookUp: l.noteNumber,
 		Now: func() int64 { wall, _ := cfg.Clock(); return wall }})
 	l.engine, err = NewEngine(EngineConfig{Venue: cfg.Venue, Table: cfg.Table, Pub: l.pub, Instruments: cfg.Instruments,
 		Channels: cfg.Channels, REST: cfg.REST, Open: cfg.Open, Slots: cfg.slots(), RetryMost: cfg.Limits.BookRetry, Audit: cfg.Limits.Audit, Silence: cfg.Silence, Signals: cfg.Signals, Log: l.log, Added: l.noteInstrument})

@@ -3,6 +3,7 @@ package feeds
 import (
 	"fmt"
 
+	"tickrelay/feeds/capture"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
@@ -12,19 +13,30 @@ import (
 // with a gap, new ones begin, all others notice nothing. An error changes nothing.
 // ErrStopped after the end of Run. Any goroutine.
 func (f *Feed) Reselect(instruments []string, channels []md.Channel) error {
-	return f.reselect(func(e *Engine, now int64) error { return e.Reselect(instruments, channels, now) })
+	return f.reselect(capture.SelectNote{Instruments: instruments, Channels: names(channels)},
+		func(e *Engine, now int64) error { return e.Reselect(instruments, channels, now) })
 }
 
 // Narrow is Reselect that begins nothing: before another feed goes on with what this
 // one ends, and before Reselect.
 func (f *Feed) Narrow(instruments []string, channels []md.Channel) error {
-	return f.reselect(func(e *Engine, now int64) error { return e.Narrow(instruments, channels, now) })
+	return f.reselect(capture.SelectNote{Instruments: instruments, Channels: names(channels), Narrow: true},
+		func(e *Engine, now int64) error { return e.Narrow(instruments, channels, now) })
 }
 
-func (f *Feed) reselect(change func(*Engine, int64) error) (err error) {
+func names(channels []md.Channel) []string {
+	list := make([]string, len(channels))
+	for i, ch := range channels {
+		list[i] = ch.String()
+	}
+	return list
+}
+
+func (f *Feed) reselect(note capture.SelectNote, change func(*Engine, int64) error) (err error) {
 	ended := f.do(func() {
 		l := f.loop
 		l.readClock()
+		l.note(capture.Select, note)
 		if err = change(l.engine, l.wall); err == nil && l.started {
 			l.settle()
 		}

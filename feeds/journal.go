@@ -217,9 +217,7 @@ func (l *loop) beginJournal(j *Journal) {
 		Login: j.hide, Engine: capture.Engine{Instruments: e.Instruments, REST: e.REST, Slots: e.Slots, Open: e.Open, SilenceNs: int64(e.Silence),
 			SnapshotNs: int64(e.SnapshotEvery), AuditNs: int64(e.Audit), RetryNs: int64(e.RetryMost), Signals: e.Signals,
 			CatalogueSize: len(l.cfg.Venue.Catalogue(e.REST))}}
-	for _, ch := range e.Channels {
-		h.Engine.Channels = append(h.Engine.Channels, ch.String())
-	}
+	h.Engine.Channels = names(e.Channels)
 	for i := range l.engine.lines {
 		if l.engine.lines[i].up {
 			h.Lines = append(h.Lines, strconv.Itoa(i))
@@ -289,6 +287,13 @@ func (l *loop) noteCatalogue(state string, lists []fetched) {
 func (l *loop) noteInstrument(in *md.Instrument) {
 	if l.journal != nil {
 		l.note(capture.Instrument, capture.EntryOf(in))
+	}
+}
+
+// noteNumber writes down that a topic goes on from another feed's number.
+func (l *loop) noteNumber(instrument uint32, ch md.Channel, seq uint64) {
+	if l.journal != nil {
+		l.note(capture.Number, capture.NumberNote{Instrument: instrument, Channel: ch.String(), Seq: seq})
 	}
 }
 

@@ -121,6 +121,7 @@ type normalizer struct {
 	rest    restAnswers
 	actions []EngineAction
 
+	numbers *ring.Numbers
 	run     *rerun  // of a raw recording
 	inexact string  // why a run is not that of the live feed, "" if it is
 	past    Summary // of recordings before this one
@@ -189,7 +190,8 @@ func (n *normalizer) build(cfg EngineConfig, epoch, now int64, beat time.Duratio
 	if err != nil {
 		return err
 	}
-	n.pub = ring.NewPublisher(ring.PublisherConfig{Venue: cfg.Venue.Spec().Venue, Epoch: epoch, Heartbeat: beat,
+	n.numbers = new(ring.Numbers)
+	n.pub = ring.NewPublisher(ring.PublisherConfig{Numbers: n.numbers, Venue: cfg.Venue.Spec().Venue, Epoch: epoch, Heartbeat: beat,
 		Now: func() int64 { return n.now }})
 	seg := ring.NewHeap(normalizeRing, ring.Meta{Name: "normalize"})
 	if _, err := n.pub.Attach(seg, nil); err != nil {

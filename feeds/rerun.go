@@ -83,12 +83,8 @@ func (r *rerun) begin(path string, line *capture.Line) error {
 	cfg := EngineConfig{Venue: r.venue, Instruments: h.Engine.Instruments, REST: h.Engine.REST, Slots: h.Engine.Slots, Open: h.Engine.Open,
 		Silence: time.Duration(h.Engine.SilenceNs), SnapshotEvery: time.Duration(h.Engine.SnapshotNs), Audit: time.Duration(h.Engine.AuditNs),
 		RetryMost: time.Duration(h.Engine.RetryNs), Signals: h.Engine.Signals}
-	for _, name := range h.Engine.Channels {
-		ch, ok := md.ParseChannel(name)
-		if !ok {
-			return fmt.Errorf("%s:%d: header: channel %q", path, line.LineNo, name)
-		}
-		cfg.Channels = append(cfg.Channels, ch)
+	if cfg.Channels, err = channelsOf(h.Engine.Channels); err != nil {
+		return fmt.Errorf("%s:%d: header: %w", path, line.LineNo, err)
 	}
 	epoch := h.Epoch
 	if n.cfg.Epoch != 0 {
@@ -102,6 +98,18 @@ func (r *rerun) begin(path string, line *capture.Line) error {
 		r.joinMidway()
 	}
 	return nil
+}
+
+func channelsOf(names []string) ([]md.Channel, error) {
+	var list []md.Channel
+	for _, name := range names {
+		ch, ok := md.ParseChannel(name)
+		if !ok {
+			return nil, fmt.Errorf("unknown channel %q", name)
+		}
+		list = append(list, ch)
+	}
+	return list, nil
 }
 
 // joinMidway brings the engine to where the recording begins, as far as it is
@@ -164,6 +172,17 @@ func (r *rerun) line(path string, line *capture.Line) {
 			return
 		}
 		r.added = append(r.added, e)
+	case capture.Number:
+		var e capture.NumberNote
+		ch, ok := md.Channel(0), false
+		if err := json.Unmarshal(line.Data, &e); err == nil {
+			ch, ok = md.ParseChannel(e.Channel)
+		}
+		if !ok {
+			r.n.fail(fmt.Errorf("%s:%d: number: %s", path, line.LineNo, line.Data))
+			return
+		}
+		r.n.numbers.Leave(e.Instrument, ch, e.Seq)
 	case capture.Send, capture.Fetch, capture.Other:
 	case capture.Lost:
 		r.n.inexact = fmt.Sprintf("%s:%d: the recorder lost something: %s", path, line.LineNo, line.Data)
@@ -224,10 +243,33 @@ func (r *rerun) tell(line *capture.Line) error {
 			return fmt.Errorf("handover: %s", line.Data)
 		}
 		e.HandOver(h.From, h.To)
+	case capture.GiveUp:
+		e.giveUp(line.RecvNs)
+	case capture.Select:
+		return r.reselect(line)
 	case capture.REST:
 		return r.rest(line)
 	case capture.Catalogue:
 		return r.catalogue(line)
+	}
+	r.settle()
+	return nil
+}
+
+func (r *rerun) reselect(line *capture.Line) error {
+	var n capture.SelectNote
+	err := json.Unmarshal(line.Data, &n)
+	var channels []md.Channel
+	if err == nil {
+		channels, err = channelsOf(n.Channels)
+	}
+	if err != nil {
+		return fmt.Errorf("select: %w", err)
+	}
+	if n.Narrow {
+		_ = r.n.eng.Narrow(n.Instruments, channels, line.RecvNs) // refused as it was then
+	} else {
+		_ = r.n.eng.Reselect(n.Instruments, channels, line.RecvNs)
 	}
 	r.settle()
 	return nil

@@ -40,6 +40,9 @@ type PublisherConfig struct {
 	// Numbers is shared by the publishers of a venue whose topics may pass from one to
 	// another. nil: they never do.
 	Numbers *Numbers
+	// TookUp is told when a topic goes on from another Publisher's number; nil:
+	// nobody.
+	TookUp func(instrument uint32, ch md.Channel, seq uint64)
 }
 
 func (c PublisherConfig) withDefaults() PublisherConfig {
@@ -75,6 +78,7 @@ type Publisher struct {
 	turnFrom    int // whose cursor is served first in the next Turn
 	b           batch
 	numbers     *Numbers
+	tookUp      func(instrument uint32, ch md.Channel, seq uint64)
 }
 
 type topicKey struct {
@@ -118,7 +122,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	cfg = cfg.withDefaults()
 	p := &Publisher{
 		venue: cfg.Venue, epoch: cfg.Epoch, beatEvery: int64(cfg.Heartbeat), now: cfg.Now(),
-		byKey: map[topicKey]TopicID{}, instrByID: map[uint32]int32{}, numbers: cfg.Numbers,
+		byKey: map[topicKey]TopicID{}, instrByID: map[uint32]int32{}, numbers: cfg.Numbers, tookUp: cfg.TookUp,
 	}
 	p.b.recs = make([]md.Record, 0, 1024)
 	p.b.ops = make([]op, 0, 256)

@@ -29,6 +29,12 @@ func (n *Numbers) leave(k topicKey, seq uint64) {
 	n.last[k] = max(n.last[k], seq)
 }
 
+// Leave notes that a topic's numbers went as far as seq, for who runs a recording
+// again in which another Publisher's were gone on with.
+func (n *Numbers) Leave(instrument uint32, ch md.Channel, seq uint64) {
+	n.leave(topicKey{instrument, ch}, seq)
+}
+
 // reached is the last number that anybody gave to a topic, 0 if nobody did.
 func (n *Numbers) reached(k topicKey) uint64 {
 	if n == nil {
@@ -53,6 +59,9 @@ func (p *Publisher) takeUp(t TopicID) {
 	n := p.numbers.reached(topicKey{tp.instrument, tp.channel})
 	if n <= tp.seq {
 		return
+	}
+	if p.tookUp != nil {
+		p.tookUp(tp.instrument, tp.channel, n)
 	}
 	tp.seq, tp.tsRecv = n, p.now
 	tp.gap = p.gapRecord(tp, md.GapDisconnect, md.UnknownMissing, p.now)

@@ -105,6 +105,20 @@ type HandOverNote struct {
 	To   int `json:"to"`
 }
 
+// SelectNote is the Data of a Select line.
+type SelectNote struct {
+	Instruments []string `json:"instruments"`
+	Channels    []string `json:"channels"`
+	Narrow      bool     `json:"narrow,omitempty"` // nothing was begun
+}
+
+// NumberNote is the Data of a Number line.
+type NumberNote struct {
+	Instrument uint32 `json:"instrument"`
+	Channel    string `json:"channel"`
+	Seq        uint64 `json:"seq,string"`
+}
+
 // LostNote is the Data of a Lost line: what could not be recorded before it.
 type LostNote struct {
 	Frames uint64 `json:"frames"`

@@ -32,12 +32,15 @@ const (
 	HandOver   // a connection handed over to another: Data has to
 	Instrument // an instrument was taken into use: Data is the entry
 	Lost       // the recorder was too slow: Data has frames, bytes
+	Select     // other instruments and channels were selected: Data is a SelectNote
+	Number     // a topic went on from another feed's number: Data is a NumberNote
+	GiveUp     // the feed gave its topics up for another to go on with
 	End        // the feed has stopped
 	numDirs
 )
 
 var dirNames = [numDirs]string{"recv", "send", "connect", "close", "other", "session", "start", "timer", "turn", "fetch", "rest",
-	"catalogue", "handover", "instrument", "lost", "end"}
+	"catalogue", "handover", "instrument", "lost", "select", "number", "giveup", "end"}
 
 // String is the direction as it is written.
 func (d Dir) String() string {
