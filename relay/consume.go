@@ -70,6 +70,9 @@ func (h *hub) heartbeat(r *md.Record) {
 		}
 		return
 	}
+	if t.live && !t.down && (t.lostAt != t.seq || t.seq == 0) {
+		h.topicDown(t) // the ring goes on in another epoch and had no room to say what ended
+	}
 	t.begin(epoch, r.Seq)
 	h.announce(t)
 }

@@ -17,10 +17,11 @@ type topic struct {
 	instrument uint32
 	channel    md.Channel
 
-	epoch int64
-	seq   uint64 // number of the last record seen
-	down  bool   // the ring it came from ended
-	live  bool   // a heartbeat or record of the present epoch was seen
+	epoch  int64
+	seq    uint64 // number of the last record seen
+	lostAt uint64 // seq when the last gap came
+	down   bool   // the ring it came from ended
+	live   bool   // a heartbeat or record of the present epoch was seen
 
 	book *book.Reader // of book topics
 	last []md.Record  // of the other state topics: the last value, one record per statistic or side
@@ -108,6 +109,7 @@ func (t *topic) lost(r *md.Record) {
 		t.gap = *r
 	}
 	t.seq = max(t.seq, r.Seq)
+	t.lostAt = t.seq
 }
 
 // complete reports whether a snapshot can be given now.

@@ -26,6 +26,7 @@ type BroadcastReader struct {
 	track   tracker
 	told    []uint32 // by topic as in track: session in which it was told last
 	session uint32
+	epoch   uint64 // of the last heartbeat
 	missed  uint64
 
 	empty       uint32
@@ -145,6 +146,10 @@ func (r *BroadcastReader) begin() bool {
 func (r *BroadcastReader) pass(dst, in []md.Record) (n int) {
 	for i := range in {
 		rec := in[i]
+		if rec.Kind == md.KindHeartbeat && rec.ID != r.epoch {
+			r.epoch = rec.ID // numbers begin anew: what was told is of the epoch before
+			r.track.forget()
+		}
 		if rec.Kind == md.KindHeartbeat && rec.Side != uint8(md.ChannelAll) {
 			if last, ok := r.track.number(rec.Instrument, rec.Side); ok && rec.Seq > last {
 				dst[n] = md.Record{

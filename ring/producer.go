@@ -166,6 +166,10 @@ func (r *Producer) apply(b *batch, o *op) {
 		r.instrument(o, &recs[0])
 	case opClear:
 		r.restartBook(o.topic, &recs[0])
+	case opState:
+		r.state(o.topic, recs)
+	case opEmpty:
+		r.emptyBook(o.topic, &recs[0])
 	default:
 		r.event(o, recs)
 	}
@@ -231,6 +235,12 @@ func (r *Producer) lose(st *ringTopic, recs []md.Record, gap bool) {
 	n := uint64(len(recs))
 	if st.lost == 0 {
 		st.lostFirst = recs[0].Seq
+		if gap {
+			st.lostFirst = recs[0].ID
+			if recs[0].Flags&md.FlagSnapshot != 0 { // it takes no number
+				st.lostFirst++
+			}
+		}
 	}
 	st.lostLast = recs[n-1].Seq
 	missing := n

@@ -161,6 +161,9 @@ func (r *Producer) tell(t TopicID) {
 		g := r.w.slot()
 		*g = r.pub.gapRecord(tp, md.GapOverrun, missing32(st.lost), tp.tsRecv)
 		g.ID, g.Seq = st.lostFirst, st.lostLast
+		if g.ID > g.Seq { // nothing but a gap without numbers
+			g.ID, g.Flags = g.Seq, g.Flags|md.FlagSnapshot
+		}
 	}
 	st.mode, st.lost = modeLive, 0
 	switch {
@@ -175,21 +178,25 @@ func (r *Producer) tell(t TopicID) {
 
 // tellValues writes a topic's last values as a snapshot.
 func (r *Producer) tellValues(tp *topic) {
-	first, last := true, (*md.Record)(nil)
+	var values [maxSlots]md.Record
+	r.w.put(tp.appendValues(values[:0]))
+}
+
+// appendValues appends a topic's last values as a snapshot.
+func (tp *topic) appendValues(dst []md.Record) []md.Record {
+	from := len(dst)
 	for i := range tp.last {
 		if tp.valid&(1<<i) == 0 {
 			continue
 		}
-		last = r.w.slot()
-		*last = tp.last[i]
-		last.Seq = tp.seq
-		last.Flags = last.Flags&md.FlagIDHash | md.FlagSnapshot
-		if first {
-			last.Flags |= md.FlagFirst
-			first = false
-		}
+		r := tp.last[i]
+		r.Seq = tp.seq
+		r.Flags = r.Flags&md.FlagIDHash | md.FlagSnapshot
+		dst = append(dst, r)
 	}
-	last.Flags |= md.FlagLast
+	dst[from].Flags |= md.FlagFirst
+	dst[len(dst)-1].Flags |= md.FlagLast
+	return dst
 }
 
 func missing32(n uint64) uint32 {
@@ -241,7 +248,7 @@ func (r *Producer) nextBook() bool {
 	for r.walking < 0 && r.snaps.n > 0 {
 		t := r.snaps.first()
 		r.snaps.pop()
-		if r.topics[t].mode == modeLive && !r.pub.topics[t].broken {
+		if tp := &r.pub.topics[t]; r.topics[t].mode == modeLive && tp.built && !tp.broken {
 			r.walking, r.cursor = t, book.Cursor{}
 		}
 	}

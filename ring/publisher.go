@@ -107,6 +107,8 @@ const (
 	opGap
 	opClear
 	opInstrument
+	opState
+	opEmpty
 )
 
 // op is one staged event: batch.recs[from:to].

@@ -113,18 +113,24 @@ func (p *Publisher) Publish(t TopicID, event []md.Record) {
 	staged := p.b.recs[from:]
 	for i := range staged {
 		r := &staged[i]
-		tp.seq++
-		r.Venue, r.Instrument, r.Seq = p.venue, tp.instrument, tp.seq
+		r.Venue, r.Instrument, r.Seq = p.venue, tp.instrument, tp.seq+1+uint64(i)
 		r.Flags &= md.FlagIDHash | md.FlagConflated
 	}
+	p.stageEvent(t, from)
+}
+
+// stageEvent makes the records from p.b.recs[from] on, which are numbered, one
+// event of the topic.
+func (p *Publisher) stageEvent(t TopicID, from int) {
+	tp, staged := &p.topics[t], p.b.recs[from:]
 	staged[0].Flags |= md.FlagFirst
 	last := &staged[len(staged)-1]
 	last.Flags |= md.FlagLast
-	tp.tsEvent, tp.tsRecv = last.TsEvent, last.TsRecv
+	tp.seq, tp.tsEvent, tp.tsRecv = last.Seq, last.TsEvent, last.TsRecv
 	if tp.src == nil {
 		tp.remember(staged)
 	}
-	p.b.largest = max(p.b.largest, len(event))
+	p.b.largest = max(p.b.largest, len(staged))
 	p.b.ops = append(p.b.ops, op{kind: opEvent, topic: t, from: from, to: len(p.b.recs)})
 }
 
@@ -156,10 +162,17 @@ func (tp *topic) remember(event []md.Record) {
 // a number of its own. missing is how many, md.UnknownMissing if nobody knows.
 // The topic is broken until Rebuilt, for a book, or until its next value.
 func (p *Publisher) Gap(t TopicID, reason md.GapReason, missing uint32, tsRecv int64) {
+	p.topics[t].seq++
+	p.stageGap(t, p.topics[t].seq, reason, missing, 0, tsRecv)
+}
+
+// stageGap stages a gap from number first to the topic's present one.
+func (p *Publisher) stageGap(t TopicID, first uint64, reason md.GapReason, missing uint32, flags md.Flags, tsRecv int64) {
 	tp := &p.topics[t]
-	tp.seq++
 	tp.tsRecv = tsRecv
 	tp.gap = p.gapRecord(tp, reason, missing, tsRecv)
+	tp.gap.ID = first
+	tp.gap.Flags |= flags
 	tp.broken = tp.src != nil || tp.last != nil
 	tp.valid, tp.recovering = 0, ^uint16(0)
 	p.stage(op{kind: opGap, topic: t}, &tp.gap)

@@ -78,7 +78,12 @@ func (t *tracker) gaps(dst []md.Record, now int64) []md.Record {
 			Seq: n + 1, ID: n + 1, TsRecv: now, Side: uint8(key.channel), Level: uint8(md.GapDisconnect), Count: md.UnknownMissing,
 		})
 	}
+	t.forget()
+	return dst
+}
+
+// forget forgets every topic.
+func (t *tracker) forget() {
 	clear(t.last)
 	t.topic = t.topic[:0]
-	return dst
 }
