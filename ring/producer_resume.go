@@ -134,6 +134,10 @@ func (r *Producer) resume() {
 			continue
 		}
 		t := r.attention.first()
+		if r.pub.topics[t].asleep {
+			r.attention.pop()
+			continue
+		}
 		if r.w.free() < maxStateRecords+maxSlots {
 			return
 		}

@@ -13,13 +13,17 @@ import (
 // of Publish and Gap; a topic uses the one or the other.
 
 // Begin makes seq a new topic's number, without a gap: its first record here
-// will be seq + 1. Call it after AddTopic, before the next Turn.
+// will be seq + 1. Call it after AddTopic, before the next Turn, and for each
+// topic again after Restart.
 func (p *Publisher) Begin(t TopicID, seq uint64) {
 	p.Flush()
-	p.topics[t].seq = seq
+	p.topics[t].seq, p.topics[t].asleep = seq, false
 	for _, r := range p.rings {
-		if st := &r.topics[t]; st.mode == modeLive {
+		st := &r.topics[t]
+		if st.mode == modeLive {
 			st.mode = modeUnstarted
+		}
+		if st.mode != modeOff && r.gen != 0 {
 			r.attention.push(t)
 		}
 	}
@@ -108,8 +112,8 @@ func (p *Publisher) Rebuilding(t TopicID, tsRecv int64) {
 }
 
 // Restart begins another epoch. Every topic that had a number or a state ends
-// with a gap of unknown size in the old one; all begin afresh at 0, with
-// nothing held, and rings are told the new epoch before anything else.
+// with a gap of unknown size in the old one. Rings are told the new epoch, and
+// nothing of a topic before its Begin.
 func (p *Publisher) Restart(epoch int64, tsRecv int64) {
 	for t := range p.topics {
 		if tp := &p.topics[t]; tp.seq > 0 || tp.built || tp.valid != 0 {
@@ -122,6 +126,7 @@ func (p *Publisher) Restart(epoch int64, tsRecv int64) {
 		tp := &p.topics[t]
 		tp.seq, tp.tsEvent, tp.tsRecv, tp.gap = 0, 0, 0, md.Record{}
 		tp.built, tp.broken, tp.valid, tp.recovering = false, false, 0, 0
+		tp.asleep = true
 	}
 	for _, r := range p.rings {
 		r.restart(epoch)
@@ -153,9 +158,6 @@ func (r *Producer) restart(epoch int64) {
 			continue
 		}
 		st.mode, st.lost = modeUnstarted, 0
-		if r.gen != 0 {
-			r.attention.push(TopicID(t))
-		}
 	}
 	r.hi = r.gen != 0
 }

@@ -15,6 +15,7 @@ type topic struct {
 	tsEvent, tsRecv int64
 	built           bool      // the book was complete once
 	broken          bool      // what is held may be wrong
+	asleep          bool      // its number is not known: nothing is told; see Begin
 	gap             md.Record // the last upstream gap
 	// Last values by slot, of channels that have a state; valid has a bit for
 	// each slot that holds a value.

@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickrelay/ring/md"
+)
+
+// keepStream makes the stream of the history as soon as NATS lets it.
+func (p *Publisher) keepStream(ctx context.Context) {
+	told := ""
+	for ctx.Err() == nil {
+		err := p.makeStream(ctx)
+		if err == nil {
+			return
+		}
+		if text := explain(err); text != told && ctx.Err() == nil {
+			told = text
+			p.log.Warn("no stream for the history yet", "reason", text)
+		}
+		pause(ctx, time.Second)
+	}
+}
+
+func (p *Publisher) makeStream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	js, err := jetstream.New(p.ctl)
+	if err != nil {
+		return err
+	}
+	c := &p.cfg.Bus.Stream
+	s, err := js.Stream(ctx, c.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		storage := jetstream.FileStorage
+		if c.Memory {
+			storage = jetstream.MemoryStorage
+		}
+		s, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: c.Name, Description: "market data of tickrelay",
+			Subjects: p.sub.history(), Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: storage,
+			MaxAge: c.Age, MaxBytes: c.Bytes, Replicas: c.Replicas, NoAck: true, AllowDirect: true})
+		if err == nil {
+			p.log.Info("stream made", "stream", c.Name, "age", c.Age, "bytes", c.Bytes, "replicas", c.Replicas)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", c.Name, err)
+	}
+	if has := s.CachedInfo().Config.Subjects; !covers(has, p.sub.topic(md.Topic{Venue: p.cfg.Venue, Channel: md.ChannelTrades, Symbol: "x"})) {
+		p.log.Warn("the stream does not take this venue's subjects: gateways find no history", "stream", c.Name, "subjects", has, "want", p.sub.history())
+	}
+	return nil
+}
+
+// history is what a stream has to take: every topic, and key-frames for all.
+func (s subjects) history() []string {
+	out := []string{s.keyFrame(toAll, ">")}
+	for v := md.Venue(1); v < 1<<10; v++ {
+		if v.Known() {
+			out = append(out, s.prefix+v.String()+".>")
+		}
+	}
+	return out
+}
+
+// covers reports whether one of a stream's subjects takes subject.
+func covers(patterns []string, subject string) bool {
+	for _, p := range patterns {
+		if subjectMatches(p, subject) {
+			return true
+		}
+	}
+	return false
+}
+
+func subjectMatches(pattern, subject string) bool {
+	want, got := strings.Split(pattern, "."), strings.Split(subject, ".")
+	for i, w := range want {
+		switch {
+		case w == ">":
+			return len(got) > i
+		case i >= len(got) || w != "*" && w != got[i]:
+			return false
+		}
+	}
+	return len(want) == len(got)
+}
