@@ -37,6 +37,10 @@ type Config struct {
 	// Feeds reports the feeds for the page and /readyz. It is called
 	// from HTTP goroutines. nil: no feed runs in this process.
 	Feeds func() []FeedStatus
+	// Relay is the relay's name and Rings its rings in shared memory, for
+	// /api/v1/overview. Rings is called from HTTP goroutines; nil: none are shown.
+	Relay string
+	Rings func() []RingStatus
 	// Log gets state changes, default: discarded.
 	Log *slog.Logger
 	// Registry collects the metrics of /metrics, default: a new one.

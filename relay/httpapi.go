@@ -57,6 +57,10 @@ func (h *httpServer) api(ctx *fasthttp.RequestCtx, path string) bool {
 		h.topics(ctx, grant)
 	case rest == "feeds":
 		h.feeds(ctx)
+	case rest == "overview" && grant.Metrics:
+		h.overview(ctx)
+	case rest == "overview":
+		forbidden(ctx, path)
 	case strings.HasPrefix(rest, "candles/"):
 		h.candles(ctx, grant, rest[len("candles/"):])
 	case strings.HasPrefix(rest, "book/"):

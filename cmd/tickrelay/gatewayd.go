@@ -58,6 +58,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 	if r.bridge != nil {
 		reg.MustRegister(dpdkMetrics{r.bridge})
 	}
+	c.Relay = r.cfg.Relay
 	c.Listen, c.Transport, c.Registry = addr.String(), r.gatewayTransport(), reg
 	c.Log, c.Offender = r.log.With("part", "gateway"), r.addXDP(reg)
 	c.TLS, c.Auth, c.Origins, c.Deflate = r.cfg.TLS.gateway(), r.cfg.Auth.gateway(), r.cfg.Origins, r.cfg.Deflate
@@ -69,7 +70,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 
 // addGateway makes the gateway beside the feeds, over rings in this process's memory.
 func (r *relayd) addGateway(listener *os.File) error {
-	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Listener: listener},
+	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Rings: ringsOf(r.dir.Path()), Listener: listener},
 		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	c := relay.Config{Table: none.View(), Feeds: func() []relay.FeedStatus { return remoteStatus(dir, r.configured()) }, Listener: o.listener}
+	c := relay.Config{Table: none.View(), Feeds: func() []relay.FeedStatus { return remoteStatus(dir, r.configured()) }, Rings: ringsOf(dir), Listener: o.listener}
 	if o.takeover {
 		switch r.alone.taken, err = handover.Take(ctx, r.handoverPath()); {
 		case errors.Is(err, handover.ErrNone):

@@ -256,6 +256,7 @@ func (r *relayd) turnRings(p *reloadPlan) error {
 // commands are what the control socket does besides handing rings out.
 func (r *relayd) commands() map[string]ring.CommandHandler {
 	return map[string]ring.CommandHandler{
+		"overview": func(context.Context, ring.Peer) (any, error) { return r.overview(), nil },
 		"reload": func(_ context.Context, from ring.Peer) (any, error) {
 			if !from.Trusted() {
 				return nil, fmt.Errorf("reload: %w", ring.ErrDenied)

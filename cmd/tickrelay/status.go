@@ -1,10 +1,13 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
+	"time"
 
 	"tickrelay/feeds"
 	"tickrelay/relay"
+	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
@@ -45,6 +48,32 @@ func feedStatus(h feeds.Health, st *feeds.Stats) relay.FeedStatus {
 		s.Lines = append(s.Lines, ls)
 	}
 	return s
+}
+
+// ringsOf tells of the rings in a relay's directory.
+func ringsOf(dir string) func() []relay.RingStatus {
+	return func() []relay.RingStatus {
+		list, err := ring.List(dir)
+		if err != nil {
+			return nil // the directory is gone: the relay is stopping
+		}
+		out := make([]relay.RingStatus, 0, len(list))
+		for i := range list {
+			in := &list[i]
+			out = append(out, relay.RingStatus{Name: in.Name, Strategy: in.Strategy, Venue: in.VenueName, State: in.State, Alive: in.Consumer.Alive,
+				Capacity: in.Capacity, Depth: in.Depth, LagNs: in.LagNs, Written: in.Head, Lost: in.Counters.LostRecords, Overruns: in.Counters.Overruns})
+		}
+		return out
+	}
+}
+
+// overview is all of that, for the control socket.
+func (r *relayd) overview() *relay.Overview {
+	o := &relay.Overview{NowNs: time.Now().UnixNano(), Relay: filepath.Base(r.dir.Path()), Feeds: r.status(), Rings: ringsOf(r.dir.Path())()}
+	if r.gw != nil {
+		o.Gateway = r.gw.Status()
+	}
+	return o
 }
 
 // stage sums a histogram over the channels.

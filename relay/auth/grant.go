@@ -86,6 +86,14 @@ func overlap(a, b string) bool {
 	return len(at) == len(bt)
 }
 
+// Who is the grant's name, "" for that of everybody.
+func (g *Grant) Who() string {
+	if g == nil {
+		return ""
+	}
+	return g.Name
+}
+
 // Revoke takes the grant away from who has it.
 func (g *Grant) Revoke() { g.revoked.Store(true) }
 
