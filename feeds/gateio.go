@@ -26,6 +26,9 @@ type Gateio struct{ gate }
 // The document calls the size of a public liquidation that of the liquidation
 // order and says nothing of its sign; it is read like every order's of this API:
 // negative is a sale, which closes a long position. No recording confirms it.
+//
+// Contracts settled in BTC or USD1 and those that expire are served at other
+// addresses, with lists and snapshots of their own, and are not read.
 type GateioFutures struct{ gate }
 
 var (

@@ -16,12 +16,15 @@ import (
 //
 // The book is level2Depth50, the 50 best levels whole every 100 ms: the
 // increments of level2 need a full snapshot, which KuCoin gives to accounts
-// alone, and with the 100 levels that are public the deeper part would be wrong
-// unnoticed. Frames of level2, as recordings hold, are read and held to their
-// rule (Doc, "Level-2 Market Data"): buffer, fetch the snapshot, drop what is not
+// alone (kucoin_full.go), and with the 100 levels that are public the deeper part
+// would be wrong unnoticed. With credentials, and of recordings, frames of level2
+// are read and held to their rule (Doc, "Level-2 Market Data"): buffer, fetch the snapshot, drop what is not
 // newer, then sequenceStart = previous sequenceEnd + 1; a price of 0 is no level
 // and only advances the numbers.
-type Kucoin struct{ kucoin }
+type Kucoin struct {
+	kucoin
+	key, secret, passphrase string
+}
 
 // KucoinFutures is KuCoin's market of perpetual and dated contracts. Its book is
 // level2, one change per frame, joined to the full snapshot, which is public:
@@ -80,7 +83,12 @@ var kucoinFuturesSpec = func() Spec {
 type kucoin struct{}
 
 // Spec implements Venue.
-func (Kucoin) Spec() *Spec { return &kucoinSpec }
+func (v Kucoin) Spec() *Spec {
+	if v.key != "" {
+		return &kucoinFullSpec
+	}
+	return &kucoinSpec
+}
 
 // Spec implements Venue.
 func (KucoinFutures) Spec() *Spec { return &kucoinFuturesSpec }
@@ -122,8 +130,15 @@ func (kucoin) Endpoint(body []byte, ws, id string) (string, error) {
 	return u.String(), nil
 }
 
-// kucoinTopics are the topics of a channel, spot then futures.
-var kucoinTopics = [2][]struct {
+// Rows of kucoinTopics.
+const (
+	kucoinSpot = iota
+	kucoinContracts
+	kucoinFull // spot, of who has an account
+)
+
+// kucoinTopics are the topics of a channel.
+var kucoinTopics = [...][]struct {
 	topic    string
 	channels [2]md.Channel
 }{{
@@ -137,26 +152,31 @@ var kucoinTopics = [2][]struct {
 	{"/contractMarket/tickerV2", [2]md.Channel{md.ChannelBBO}},
 	{"/contractMarket/snapshot", [2]md.Channel{md.ChannelTicker}},
 	{"/contract/instrument", [2]md.Channel{md.ChannelTicker, md.ChannelFunding}},
+}, {
+	{"/market/match", [2]md.Channel{md.ChannelTrades}},
+	{"/market/level2", [2]md.Channel{md.ChannelBook}},
+	{"/market/ticker", [2]md.Channel{md.ChannelBBO}},
+	{"/market/snapshot", [2]md.Channel{md.ChannelTicker}},
 }}
 
 // Subscribe implements Venue.
-func (Kucoin) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return kucoinRequest(dst, subs, 0, "subscribe", rq)
+func (v Kucoin) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return kucoinRequest(dst, subs, v.topics(), "subscribe", rq)
 }
 
 // Unsubscribe implements Venue.
-func (Kucoin) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return kucoinRequest(dst, subs, 0, "unsubscribe", rq)
+func (v Kucoin) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
+	return kucoinRequest(dst, subs, v.topics(), "unsubscribe", rq)
 }
 
 // Subscribe implements Venue.
 func (KucoinFutures) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return kucoinRequest(dst, subs, 1, "subscribe", rq)
+	return kucoinRequest(dst, subs, kucoinContracts, "subscribe", rq)
 }
 
 // Unsubscribe implements Venue.
 func (KucoinFutures) Unsubscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	return kucoinRequest(dst, subs, 1, "unsubscribe", rq)
+	return kucoinRequest(dst, subs, kucoinContracts, "unsubscribe", rq)
 }
 
 // kucoinRequest names one topic per frame, with all its instruments.
@@ -282,8 +302,12 @@ func (kucoin) Sequence(b *BookState, ev *Event) Verdict { return Binance{}.Seque
 // Checksum implements Venue: KuCoin sends none.
 func (kucoin) Checksum(*Book) int64 { return 0 }
 
-// SnapshotURL implements Venue. It is asked for only where level2 is recorded.
-func (Kucoin) SnapshotURL(base string, in *md.Instrument) string {
+// SnapshotURL implements Venue. Without credentials it is asked for only where
+// level2 is recorded.
+func (v Kucoin) SnapshotURL(base string, in *md.Instrument) string {
+	if v.key != "" {
+		return base + "/api/v3/market/orderbook/level2?symbol=" + url.QueryEscape(in.Native)
+	}
 	return base + "/api/v1/market/orderbook/level2_100?symbol=" + url.QueryEscape(in.Native)
 }
 

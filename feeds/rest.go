@@ -168,6 +168,9 @@ func (r *restClient) do(want Request) ([]byte, error) {
 	req.SetRequestURI(address)
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("Accept", "application/json")
+	for _, h := range want.Header {
+		req.Header.Set(h[0], h[1])
+	}
 	if want.Body != nil {
 		req.Header.SetMethod(fasthttp.MethodPost)
 		req.Header.SetContentType("application/json")

@@ -60,7 +60,12 @@ func (l *loop) goFetch(f fetch) {
 		var body []byte
 		err := errNoREST
 		if l.rest != nil {
-			body, err = l.rest.get(f.url)
+			rq := Request{URL: f.url}
+			if s, ok := l.cfg.Venue.(Signer); ok {
+				wall, _ := l.rest.clock()
+				s.Sign(&rq, wall)
+			}
+			body, err = l.rest.do(rq)
 		}
 		l.mail.post(func() {
 			l.fetching--

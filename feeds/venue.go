@@ -78,8 +78,9 @@ func (rq *Requests) Held(stream string) bool {
 
 // Request is a REST request: GET, or with a Body (JSON) POST.
 type Request struct {
-	URL  string
-	Body []byte
+	URL    string
+	Body   []byte
+	Header [][2]string // names and values beyond the usual
 }
 
 // What a venue may implement beside Venue, where its protocol asks for it.
@@ -110,6 +111,12 @@ type (
 		WithCredentials(c Credentials) (Venue, error)
 		// CredentialsFor says what they are needed for, for the docs.
 		CredentialsFor() string
+	}
+	// Signer venues want the requests of book snapshots signed.
+	Signer interface {
+		// Sign adds to rq what proves the account at now (CLOCK_REALTIME, ns).
+		// It is called right before the request is made, on any goroutine.
+		Sign(rq *Request, now int64)
 	}
 )
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -23,6 +24,7 @@ type kucoin struct {
 	byName  map[string]*instrument
 	old     map[*instrument]Book // at the start, for stale snapshots
 	ids     map[*session]string
+	whole   atomic.Bool // somebody asked for a whole book of spot: book is that from then on
 }
 
 func newKucoin(s *Server, futures bool) *kucoin {
@@ -72,7 +74,7 @@ func (k *kucoin) supports(f Fault) error {
 	switch {
 	case f == FaultBadChecksum:
 		return errors.New("the venue sends no checksums")
-	case !k.futures && (f == FaultMissingSeq || f == FaultReorder || f == FaultRESTStale):
+	case !k.futures && !k.whole.Load() && (f == FaultMissingSeq || f == FaultReorder || f == FaultRESTStale):
 		return errors.New("books come whole and without numbers")
 	}
 	return nil
@@ -125,7 +127,7 @@ func (k *kucoin) fail(s *session, id, code, why string) {
 func (k *kucoin) find(a argument) *instrument {
 	switch a.Channel {
 	case "trades":
-	case "/market/ticker", "/market/snapshot", "/spotMarket/level2Depth50":
+	case "/market/ticker", "/market/snapshot", "/spotMarket/level2Depth50", "/market/level2":
 		if k.futures {
 			return nil
 		}
@@ -143,7 +145,7 @@ func (k *kucoin) depth(channel string) int {
 	switch channel {
 	case "/spotMarket/level2Depth50":
 		return 50
-	case "/contractMarket/level2":
+	case "/contractMarket/level2", "/market/level2":
 		return 10_000 // every level
 	case "/market/ticker", "/contractMarket/tickerV2":
 		return 1
@@ -151,7 +153,9 @@ func (k *kucoin) depth(channel string) int {
 	return 0
 }
 
-func (k *kucoin) incremental(channel string) bool { return channel == "/contractMarket/level2" }
+func (k *kucoin) incremental(channel string) bool {
+	return channel == "/contractMarket/level2" || channel == "/market/level2"
+}
 
 func (k *kucoin) pace(channel string) time.Duration {
 	switch k.depth(channel) {
@@ -172,11 +176,17 @@ func (k *kucoin) begin(s *session, st *stream) {
 	}
 }
 
-// event sends every change of a level by itself, as level2 of the futures does.
+// event sends every change of a level by itself, as level2 of the futures does; of
+// spot all of one event together.
 func (k *kucoin) event(ev *Event) {
 	first := ev.Seq - int64(len(ev.Changes)) + 1
 	for _, st := range k.order {
 		if st.in != ev.in || len(st.members) == 0 || !k.incremental(st.channel) {
+			continue
+		}
+		if !k.futures {
+			st.deliver(kindBook, newFrame(ws.OpText, k.update(st, ev, first)))
+			st.last = ev.Seq
 			continue
 		}
 		for i, c := range ev.Changes {
@@ -190,6 +200,19 @@ func (k *kucoin) event(ev *Event) {
 		st.last = ev.Seq
 	}
 	k.argumentVenue.event(ev)
+}
+
+// update is a frame of level2 of spot: levels with their numbers.
+func (k *kucoin) update(st *stream, ev *Event, first int64) []byte {
+	sides := map[bool]string{}
+	for i, c := range ev.Changes {
+		if sides[c.Bid] != "" {
+			sides[c.Bid] += ","
+		}
+		sides[c.Bid] += fmt.Sprintf(`["%s","%s","%d"]`, price(ev.in, c.Level.Price), k.quantity(ev.in, c.Level.Size), first+int64(i))
+	}
+	return fmt.Appendf(k.head(st, "trade.l2update", 0), `,"changes":{"asks":[%s],"bids":[%s]},"sequenceEnd":%d,"sequenceStart":%d,"time":%d}}`,
+		sides[false], sides[true], ev.Seq, first, millis(ev.Time))
 }
 
 // head begins a push up to the opening of its data, which has no member yet but
@@ -250,7 +273,7 @@ func (k *kucoin) payload(st *stream, now int64) (frameKind, []byte) {
 		return kindOther, fmt.Appendf(k.head(st, "snapshot.24h", 0),
 			`,"highPrice":%s,"lastPrice":%s,"lowPrice":%s,"price24HoursBefore":%s,"turnover":%s,"volume":%d,"ts":%d}}`,
 			price(in, s.high), price(in, s.last), price(in, s.low), price(in, s.open), price(in, s.turnover), s.volume, now)
-	case "/contractMarket/level2": // sent as it happened
+	case "/contractMarket/level2", "/market/level2": // sent as it happened
 		return kindBook, nil
 	case "/contract/instrument":
 		return kindOther, fmt.Appendf(k.head(st, "mark.index.price", 0),
@@ -283,11 +306,13 @@ func (k *kucoin) trades(st *stream, trades []Trade, _ int64) [][]byte {
 }
 
 func (k *kucoin) book(in *instrument) Book {
-	if !k.futures {
+	if !k.futures && !k.whole.Load() {
 		return in.book(50)
 	}
 	b := in.book(max(len(in.bids.levels), len(in.asks.levels)))
-	b.SizeExp = 0
+	if k.futures {
+		b.SizeExp = 0
+	}
 	return b
 }
 
@@ -306,13 +331,20 @@ func (k *kucoin) answer(r *http.Request, stale bool) (int, []byte) {
 			`/","encrypt":true,"protocol":"websocket","pingInterval":18000,"pingTimeout":10000}]}}`)
 	case "/api/v2/symbols", "/api/v1/contracts/active":
 		return http.StatusOK, k.list()
-	case "/api/v1/level2/snapshot", "/api/v1/market/orderbook/level2_100":
+	case "/api/v1/level2/snapshot", "/api/v1/market/orderbook/level2_100", "/api/v3/market/orderbook/level2":
+		full := r.URL.Path == "/api/v3/market/orderbook/level2"
+		if full && !kucoinSigned(r) {
+			return http.StatusUnauthorized, []byte(`{"code":"400005","msg":"Invalid KC-API-SIGN"}`)
+		}
 		in := k.byName[r.URL.Query().Get("symbol")]
 		if in == nil {
 			return http.StatusOK, []byte(`{"code":"400100","msg":"symbol not exists"}`)
 		}
 		b := in.book(100)
-		if k.futures {
+		if full {
+			k.whole.Store(true)
+		}
+		if k.futures || full {
 			b = k.book(in)
 		}
 		if stale {
