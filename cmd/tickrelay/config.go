@@ -94,17 +94,23 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // loadConfig reads and validates file. Its error names every problem, one a
 // line, with file and line.
 func loadConfig(file string) (*fileConfig, error) {
-	c, _, err := readConfig(file)
-	return c, err
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return parseConfig(file, data)
 }
 
-// readConfig is loadConfig, and knows the line of each key.
+// readConfig is loadConfig that looks into the files named too, and knows the
+// line of each key.
 func readConfig(file string) (*fileConfig, *yamlDecoder, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	return decodeConfig(file, data)
+	c, d, _ := decodeConfig(file, data)
+	c.validateFiles(d)
+	return c, d, d.err()
 }
 
 func parseConfig(file string, data []byte) (*fileConfig, error) {
@@ -217,6 +223,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	for i := range c.Rings {
 		c.Rings[i].validate(d, fmt.Sprintf("rings[%d]", i), strategies)
 	}
+	c.validateTogether(d)
 }
 
 func (f *feedConfig) validate(d *yamlDecoder, path string) {
@@ -238,17 +245,17 @@ func (f *feedConfig) validate(d *yamlDecoder, path string) {
 	if len(f.Instruments) == 0 {
 		d.at(path, "instruments is empty; name some, such as [BTC-USDT]")
 	}
-	for _, in := range f.Instruments {
-		if md.CheckToken(strings.ReplaceAll(in, "*", "x")) != nil {
-			d.at(path+".instruments", "%q is no symbol or pattern; want BASE-QUOTE such as BTC-USDT or *-USDT", in)
+	for i, in := range f.Instruments {
+		if wrong := checkInstrument(in); wrong != "" {
+			d.item(path+".instruments", i, "%s", wrong)
 		}
 	}
-	for _, name := range f.Channels {
+	for i, name := range f.Channels {
 		ch, known := md.ParseChannel(name)
 		if !known {
-			d.at(path+".channels", "unknown channel %q%s", name, suggest(name, channelNames()))
+			d.item(path+".channels", i, "unknown channel %q%s", name, suggest(name, channelNames()))
 		} else if ok && !offers(v, ch) {
-			d.at(path+".channels", "%s has no channel %q", f.Venue, name)
+			d.item(path+".channels", i, "%s has no channel %q; it has %s", f.Venue, name, strings.Join(venueChannels(v), ", "))
 		}
 	}
 	f.validateLines(d, path)
@@ -259,7 +266,7 @@ func (f *feedConfig) validate(d *yamlDecoder, path string) {
 		d.at(path+".signals", "signals are computed from the books: add the channel book")
 	}
 	if f.Poll != "block" && f.Poll != "busy" {
-		d.at(path+".poll", "%q: want block or busy", f.Poll)
+		d.at(path+".poll", "%q: want block or busy%s", f.Poll, suggest(f.Poll, []string{"block", "busy"}))
 	}
 	if f.CPU != nil && *f.CPU < 0 {
 		d.at(path+".cpu", "%d: want a processor number, 0 or more", *f.CPU)
@@ -275,14 +282,14 @@ func (r *ringConfig) validate(d *yamlDecoder, path string, seen map[string]bool)
 	}
 	seen[r.Strategy] = true
 	if r.Capacity < minRingCapacity || r.Capacity > maxRingCapacity || r.Capacity&(r.Capacity-1) != 0 {
-		d.at(path+".capacity", "%d: want a power of two from %d to %d (records of 64 bytes)", r.Capacity, minRingCapacity, maxRingCapacity)
+		d.at(path+".capacity", "%d: want a power of two from %d to %d (records of 64 bytes); take %d", r.Capacity, minRingCapacity, maxRingCapacity, powerNear(r.Capacity))
 	}
 	if len(r.Topics) == 0 {
 		d.at(path, `topics is empty; name some, such as ["binance.>"]`)
 	}
-	for _, t := range r.Topics {
+	for i, t := range r.Topics {
 		if _, err := md.ParsePattern(t); err != nil {
-			d.at(path+".topics", "%v", err)
+			d.item(path+".topics", i, "%s%s", strings.TrimPrefix(err.Error(), "md: "), patternHint(t))
 		}
 	}
 }

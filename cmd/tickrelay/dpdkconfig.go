@@ -43,7 +43,7 @@ func (c *fileConfig) validateTransport(d *yamlDecoder) {
 		return
 	case "dpdk":
 	default:
-		d.at("transport", "%q: want kernel or dpdk", c.Transport)
+		d.at("transport", "%q: want kernel or dpdk%s", c.Transport, suggest(c.Transport, []string{"kernel", "dpdk"}))
 		return
 	}
 	if c.DPDK == nil {

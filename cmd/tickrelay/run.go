@@ -55,7 +55,7 @@ one ends at once. A listening socket opened by systemd
 		if err != nil {
 			return err
 		}
-		cfg, err := loadConfig(file)
+		cfg, _, err := readConfig(file)
 		if err != nil {
 			return err
 		}

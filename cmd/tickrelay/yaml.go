@@ -33,7 +33,7 @@ type yamlDecoder struct {
 // wrong types and unset variables become problems.
 func decodeYAML(file string, data []byte, v any) *yamlDecoder {
 	d := &yamlDecoder{file: file, lines: map[string]int{}, getenv: os.LookupEnv}
-	f, err := parser.ParseBytes(data, 0)
+	f, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		line, text := syntaxError(err.Error())
 		d.add(line, "%s", text)
@@ -68,6 +68,15 @@ func (d *yamlDecoder) at(path, format string, args ...any) {
 		}
 		p = p[:i]
 	}
+}
+
+// item is at with the line of the i-th entry of the list at path.
+func (d *yamlDecoder) item(path string, i int, format string, args ...any) {
+	if line, ok := d.lines[fmt.Sprintf("%s[%d]", path, i)]; ok {
+		d.add(line, "%s: "+format, append([]any{path}, args...)...)
+		return
+	}
+	d.at(path, format, args...)
 }
 
 // err joins the problems in the order of the file, or returns nil.
@@ -111,6 +120,8 @@ func (d *yamlDecoder) node(path string, n ast.Node, v reflect.Value) {
 			d.node(fmt.Sprintf("%s[%d]", path, i), e, out.Index(i))
 		}
 		v.Set(out)
+	case reflect.Map:
+		d.mapNode(path, n, v)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		d.node(path, n, v.Elem())
@@ -138,14 +149,20 @@ func (d *yamlDecoder) structNode(path string, n ast.Node, v reflect.Value) {
 			names = append(names, name)
 		}
 	}
+	seen := map[string]bool{}
 	for _, p := range pairs {
 		key := p.Key.GetToken().Value
 		line := p.Key.GetToken().Position.Line
 		i, ok := fields[key]
 		if !ok {
-			d.add(line, "unknown key %q in %s%s", key, orTop(path), suggest(key, names))
+			d.add(line, "unknown key %q in %s%s", key, orTop(path), keyHint(key, names))
 			continue
 		}
+		if seen[key] {
+			d.add(line, "key %q is in %s twice; leave one out", key, orTop(path))
+			continue
+		}
+		seen[key] = true
 		sub := key
 		if path != "" {
 			sub = path + "." + key
@@ -153,6 +170,43 @@ func (d *yamlDecoder) structNode(path string, n ast.Node, v reflect.Value) {
 		d.lines[sub] = line
 		d.node(sub, p.Value, v.Field(i))
 	}
+}
+
+// mapNode fills a map from text to text.
+func (d *yamlDecoder) mapNode(path string, n ast.Node, v reflect.Value) {
+	var pairs []*ast.MappingValueNode
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		pairs = m.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{m}
+	default:
+		d.add(n.GetToken().Position.Line, "%s: keys and values are expected", path)
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, p := range pairs {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.node(path+"."+p.Key.GetToken().Value, p.Value, value)
+		v.SetMapIndex(reflect.ValueOf(p.Key.GetToken().Value), value)
+	}
+}
+
+// keyHint says what an unknown key could have been: one of those that are known
+// there, or one that belongs elsewhere.
+func keyHint(key string, names []string) string {
+	if s := suggest(key, names); s != "" {
+		return s
+	}
+	for _, k := range configKeys() {
+		if at := strings.LastIndexByte(k.key, '.'); k.key[at+1:] == key {
+			if at < 0 {
+				return "; it belongs to the top level"
+			}
+			return "; it belongs to " + k.key[:at]
+		}
+	}
+	return "; known are " + strings.Join(names, ", ")
 }
 
 func orTop(path string) string {
