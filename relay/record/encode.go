@@ -30,7 +30,7 @@ const (
 // after file, for the sake of its buffers. One goroutine uses it.
 type encoder struct {
 	schema *parquet.Schema
-	w      *parquet.Writer
+	w      *parquet.GenericWriter[any]
 	file   *os.File
 	path   string // the finished file's
 	buf    *bufio.Writer
@@ -59,7 +59,7 @@ func (e *encoder) begin(path string) error {
 func (e *encoder) start(to io.Writer) {
 	e.buf.Reset(to)
 	// A new one for each file: a used one would keep the metadata of the file before.
-	e.w = parquet.NewWriter(e.buf, e.schema, parquet.Compression(compression()), parquet.PageBufferSize(pageBytes),
+	e.w = parquet.NewGenericWriter[any](e.buf, e.schema, parquet.Compression(compression()), parquet.PageBufferSize(pageBytes),
 		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(dictBytes), parquet.CreatedBy(writerName, "1", writerSystem),
 		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending(columns()[colTsRecv].name))))
 }

@@ -18,7 +18,6 @@ type journalReader struct {
 	r           io.Reader
 	at          int64 // bytes of whole blocks read
 	next        int64 // arrival of the next record
-	buf         []byte
 	words       []md.Record // memory of one block, aligned
 	instruments map[uint32]md.Instrument
 	fresh       []md.Instrument // entries read by the last call of block
