@@ -16,8 +16,8 @@ import (
 type journalReader struct {
 	head        journalHead
 	r           io.Reader
-	at          int64 // bytes of whole blocks read
-	next        int64 // arrival of the next record
+	at          int64       // bytes of whole blocks read
+	next        int64       // arrival of the next record
 	words       []md.Record // memory of one block, aligned
 	instruments map[uint32]md.Instrument
 	fresh       []md.Instrument // entries read by the last call of block
