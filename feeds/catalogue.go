@@ -80,6 +80,20 @@ func loadList(dir string, v Venue, i int) (f fetched) {
 	return f
 }
 
+// leftAfter is the age at which a page that is being written belongs to a process that
+// died.
+const leftAfter = 10 * time.Minute
+
+// sweepCache removes what processes that died have left of pages.
+func sweepCache(dir string, now time.Time) {
+	left, _ := filepath.Glob(filepath.Join(dir, ".catalogue-*")) // the pattern is well formed
+	for _, f := range left {
+		if st, err := os.Stat(f); err == nil && now.Sub(st.ModTime()) > leftAfter {
+			os.Remove(f)
+		}
+	}
+}
+
 // storePage keeps page n of list i in dir, replaced as a whole.
 func storePage(dir string, v Venue, i, n int, body []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -137,6 +151,9 @@ func (l *loop) openCatalogue() {
 	c.reqs = l.cfg.Venue.Catalogue(l.cfg.REST)
 	if len(c.reqs) == 0 {
 		return
+	}
+	if l.cfg.CacheDir != "" {
+		sweepCache(l.cfg.CacheDir, time.Unix(0, l.wall))
 	}
 	c.due = l.mono
 	c.lists = make([][]md.Instrument, len(c.reqs))

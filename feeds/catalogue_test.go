@@ -88,3 +88,20 @@ func TestCatalogueFailingThenWorking(t *testing.T) {
 
 // result is the list and the error alone.
 func (f fetched) result() ([]md.Instrument, error) { return f.list, f.err }
+
+// TestCacheLeftovers: what a killed process left of a page goes, what one writes now
+// and the pages themselves stay.
+func TestCacheLeftovers(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for name, age := range map[string]time.Duration{".catalogue-1": time.Hour, ".catalogue-2": time.Second, "okx.catalogue.0.json": time.Hour} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, now.Add(-age), now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepCache(dir, now)
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 || left[0].Name() != ".catalogue-2" {
+		t.Errorf("%v, %v", left, err)
+	}
+}

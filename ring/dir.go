@@ -134,7 +134,7 @@ func removeFiles(dir string) error {
 	for _, e := range entries {
 		n := e.Name()
 		ours := n == tableName
-		for _, suffix := range []string{dataSuffix, ctlSuffix, ".tmp", ".sock", ".json"} {
+		for _, suffix := range []string{dataSuffix, ctlSuffix, ".tmp", ".sock", ".json", ".next"} {
 			ours = ours || strings.HasSuffix(n, suffix)
 		}
 		if ours {

@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -106,13 +111,37 @@ func (r *relayd) welcome(out io.Writer) {
 	fmt.Fprintf(out, "socket %s\n", r.socket)
 }
 
-// reclaim removes what relays that died have left behind.
+// reclaim removes what relays that died have left behind: their directories, and
+// the sockets that they named there.
 func reclaim(log *slog.Logger) {
+	sockets := map[string]string{}
+	if dirs, err := os.ReadDir(ring.DefaultBase); err == nil {
+		for _, d := range dirs {
+			if info, err := readInfo(filepath.Join(ring.DefaultBase, d.Name())); err == nil {
+				sockets[d.Name()] = info.Socket
+			}
+		}
+	}
 	gone, err := ring.ReclaimDead(ring.DefaultBase)
 	if err != nil {
 		log.Warn("leftovers of dead relays not removed", "err", err)
 	}
 	for _, dir := range gone {
+		removeDead(sockets[dir])
 		log.Info("removed what a dead relay left", "dir", dir)
+	}
+}
+
+// removeDead removes a socket that nobody listens on.
+func removeDead(socket string) {
+	if socket == "" {
+		return
+	}
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	switch {
+	case err == nil:
+		conn.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		os.Remove(socket)
 	}
 }
