@@ -126,6 +126,13 @@ func (p *Poller) Interrupt() {
 // Consumers returns the rings that are read.
 func (p *Poller) Consumers() []*Consumer { return slices.Clone(p.cs) }
 
+// Add reads one more ring, which the Poller closes in its Close. Only the reading
+// goroutine. Not for the Poller of a lease.
+func (p *Poller) Add(c *Consumer) {
+	p.cs = append(p.cs, c)
+	p.words = slices.Grow(p.words[:0], len(p.cs))
+}
+
 // Remove closes one ring and goes on with the others. Only the reading
 // goroutine.
 func (p *Poller) Remove(c *Consumer) error {

@@ -26,6 +26,7 @@ type fileConfig struct {
 	Memory     memoryConfig `yaml:"memory"`         // of the rings; default whatever comes
 	Feeds      []feedConfig `yaml:"feeds"`
 	Rings      []ringConfig `yaml:"rings"`
+	Bus        *busConfig   `yaml:"bus"` // records from and to other hosts; default none
 	XDP        xdpConfig    `yaml:"xdp"` // packet filter to feed; default none
 	Limits     limitsConfig `yaml:"limits"`
 	Raw        []rawConfig  `yaml:"raw"`     // venues whose own frames the gateway passes through; default none
@@ -179,7 +180,8 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	if us := c.CPULatency; us != nil && (*us < 0 || *us > maxCPULatencyUs) {
 		d.at("cpu_latency_us", "%d: 0 to %d microseconds", *us, maxCPULatencyUs)
 	}
-	if len(c.Feeds) == 0 {
+	c.validateBus(d)
+	if len(c.Feeds) == 0 && c.Bus == nil {
 		d.at("feeds", "no feed is configured; add one with venue, instruments and channels")
 	}
 	names := map[string]bool{}

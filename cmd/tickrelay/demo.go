@@ -44,7 +44,10 @@ func demoCommand() *cobra.Command {
 		Long: `demo runs simulated exchanges that speak each venue's own protocol over loopback
 WebSockets, the feeds that connect to them, a ring with an example strategy that
 reads it, and the gateway with its page. It writes nothing outside /dev/shm and
-stops with Ctrl-C.`,
+stops with Ctrl-C.
+
+With --cluster the hosts of a larger installation are processes: three NATS servers,
+two ingests of which one leads per venue, two gateways. Kill any of them.`,
 		Args: usage(cobra.NoArgs),
 	}
 	logger := addLogFlag(c)
@@ -52,6 +55,7 @@ stops with Ctrl-C.`,
 	_ = c.Flags().Set("log", "warn")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the page and of the WebSocket; if not given and taken, a free port")
 	c.Flags().Uint64Var(&o.seed, "seed", 1, "seed of the simulated markets")
+	cluster := c.Flags().Bool("cluster", false, "three NATS servers, two ingests and two gateways, each a process of its own")
 	c.Flags().Float64Var(&o.rate, "rate", 400, "market events per second and venue")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -62,38 +66,27 @@ stops with Ctrl-C.`,
 			return usageError{fmt.Errorf("--rate %v: want more than 0, at most 1000000", o.rate)}
 		}
 		o.listenGiven = c.Flags().Changed("listen")
+		if *cluster {
+			return demoCluster(c.Context(), o, log, c.OutOrStdout(), c.ErrOrStderr())
+		}
 		return demo(c.Context(), o, log, c.OutOrStdout())
 	}
+	c.AddCommand(natsCommand())
 	return c
 }
 
 func demo(ctx context.Context, o demoOptions, log *slog.Logger, out io.Writer) error {
-	// The exchanges outlive the relay, so that its end is a clean one.
-	simCtx, stopSim := context.WithCancel(context.WithoutCancel(ctx))
 	reclaim(log)
 	cfg := &fileConfig{Listen: o.listen}
 	cfg.withDefaults()
+	feeds, stopSim, err := demoExchanges(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	cfg.Feeds = feeds
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stopSim()
-	for i, venue := range demoVenues {
-		m, err := sim.NewMarket(o.seed+uint64(i), demoSymbols)
-		if err != nil {
-			return err
-		}
-		srv, err := sim.Serve(simCtx, venue, "127.0.0.1:0", m, sim.Options{Log: log.With("exchange", venue)})
-		if err != nil {
-			return err
-		}
-		defer srv.Close()
-		wg.Go(func() {
-			if err := m.Run(simCtx, o.rate); err != nil && simCtx.Err() == nil {
-				log.Error("simulated market stopped", "venue", venue, "err", err)
-			}
-		})
-		cfg.Feeds = append(cfg.Feeds, feedConfig{Venue: venue, Name: venue, URL: srv.URL(), REST: srv.REST(), Lines: 1, Poll: "block",
-			Instruments: demoSymbols, Channels: []string{"trades", "book", "bbo", "ticker"}})
-	}
 	cfg.Rings = []ringConfig{{Strategy: demoStrategy, Topics: []string{"binance.book.BTC-USDT", "binance.trades.BTC-USDT"}, Capacity: defaultRingCapacity}}
 	r, err := newDemoRelay(cfg, o, log)
 	if err != nil {
@@ -108,6 +101,42 @@ func demo(ctx context.Context, o demoOptions, log *slog.Logger, out io.Writer) e
 	})
 	wg.Go(func() { liveCounts(ctx, out, r, s) })
 	return r.run(ctx)
+}
+
+// demoExchanges starts the simulated exchanges and says what feeds read them. They
+// outlive the relay, so that its end is a clean one: until stop.
+func demoExchanges(ctx context.Context, o demoOptions, log *slog.Logger) (feeds []feedConfig, stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	var servers []*sim.Server
+	stop = func() {
+		cancel()
+		for _, s := range servers {
+			s.Close()
+		}
+		wg.Wait()
+	}
+	for i, venue := range demoVenues {
+		m, err := sim.NewMarket(o.seed+uint64(i), demoSymbols)
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		srv, err := sim.Serve(ctx, venue, "127.0.0.1:0", m, sim.Options{Log: log.With("exchange", venue)})
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		servers = append(servers, srv)
+		wg.Go(func() {
+			if err := m.Run(ctx, o.rate); err != nil && ctx.Err() == nil {
+				log.Error("simulated market stopped", "venue", venue, "err", err)
+			}
+		})
+		feeds = append(feeds, feedConfig{Venue: venue, Name: venue, URL: srv.URL(), REST: srv.REST(), Lines: 1, Poll: "block",
+			Instruments: demoSymbols, Channels: []string{"trades", "book", "bbo", "ticker"}})
+	}
+	return feeds, stop, nil
 }
 
 // newDemoRelay opens the relay under the first free name, and on a free port if

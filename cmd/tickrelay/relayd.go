@@ -38,6 +38,7 @@ type relayd struct {
 	xdp    *xdp.Feeder       // nil without a packet filter
 	bridge dpdkbridge.Bridge // nil with the kernel's sockets
 	debug  *debugServer      // nil: none was asked for
+	bus    busd
 	socket string
 	// Who may attach besides this user and root.
 	group                int
@@ -101,6 +102,9 @@ func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err 
 			return nil, err
 		}
 		r.addUnit(f)
+	}
+	if err = r.openBus(); err != nil {
+		return nil, err
 	}
 	for i := range cfg.Rings {
 		if err = r.addDeclared(&cfg.Rings[i]); err != nil {
@@ -198,6 +202,7 @@ func (r *relayd) startLocal(part func(string, func(context.Context) error), fail
 			part("metrics", r.serveMetrics)
 		}
 	}
+	r.startBus()
 	r.log.Info("relay started", "relay", r.cfg.Relay, "gateway", r.gw != nil, "rings", r.dir.Path(), "socket", r.socket)
 	r.ready()
 }
@@ -213,6 +218,7 @@ func (r *relayd) close() error {
 	for _, d := range r.declared {
 		errs = append(errs, d.close())
 	}
+	r.closeBus()
 	if r.bridge != nil {
 		errs = append(errs, r.bridge.Close())
 	}

@@ -17,7 +17,7 @@ func (r *relayd) status() []relay.FeedStatus {
 	for _, f := range r.feeds() {
 		out = append(out, feedStatus(f.Health(), f.Stats()))
 	}
-	return out
+	return append(out, r.busStatus()...)
 }
 
 func feedStatus(h feeds.Health, st *feeds.Stats) relay.FeedStatus {

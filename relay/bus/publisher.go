@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	listEvery     = time.Second      // heartbeats
 	listFullEvery = 30 * time.Second // heartbeats that name every topic
 	helloEvery    = 200 * time.Millisecond
+	drainTurns    = 256  // bounds what is read after the end
 	pollMost      = 4096 // records read from a ring at a time
 	// keyFrameBudget is how many records of key-frames are sent before the rings
 	// are looked at again.
@@ -54,9 +56,12 @@ type Publisher struct {
 
 	mu    sync.Mutex
 	asked []request // by other goroutines
-	ended bool      // the rings are closed
+	added []*ring.Consumer
+	ended bool // the rings are closed
 
-	byKey  [][]*outTopic // by instrument, then channel
+	rings  []*ring.Consumer
+	source *ring.Consumer // whose records are being taken
+	byKey  [][]*outTopic  // by instrument, then channel
 	topics []*outTopic
 	byName map[string]*outTopic
 	dirty  []*outTopic // with records in their batch
@@ -82,7 +87,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	}
 	p := &Publisher{cfg: cfg, sub: newSubjects(cfg.Bus.Prefix), log: cfg.Bus.Log.With("part", "bus", "venue", cfg.Venue.String()),
 		byName: map[string]*outTopic{}, buf: make([]md.Record, pollMost), frames: newFrameQueue()}
-	p.stats.Venue = cfg.Venue
+	p.stats.Venue, p.rings = cfg.Venue, cfg.Rings.Consumers()
 	var err error
 	if p.data, err = cfg.Bus.connect("publish "+cfg.Venue.String(), events{down: func() { p.stats.Disconnects.Add(1) }}); err != nil {
 		return nil, err
@@ -114,6 +119,9 @@ func (p *Publisher) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	for _, c := range p.added {
+		c.Close()
+	}
 	p.cfg.Rings.Close()
 }
 
@@ -153,8 +161,15 @@ func (p *Publisher) Run(ctx context.Context) error {
 			return fmt.Errorf("bus: publish %s: %w", p.cfg.Venue, err)
 		}
 	}
-	p.flush()
-	_ = p.data.FlushTimeout(time.Second) // what is left, if NATS is there
+	p.lead(time.Now())
+	for range drainTurns {
+		if n, err := p.read(); n == 0 || err != nil {
+			break
+		}
+	}
+	if p.data.IsConnected() {
+		_ = p.data.FlushTimeout(time.Second)
+	}
 	return nil
 }
 
@@ -181,14 +196,10 @@ const maxWaiting = 1024
 // is due.
 func (p *Publisher) turn(now time.Time) error {
 	p.lead(now)
-	n, err := p.cfg.Rings.Poll(p.buf)
+	n, err := p.read()
 	if err != nil {
 		return err
 	}
-	for i := range p.buf[:n] {
-		p.take(&p.buf[i])
-	}
-	p.flush()
 	p.answer(now)
 	p.timers(now)
 	if p.leading != 0 {
@@ -198,7 +209,65 @@ func (p *Publisher) turn(now time.Time) error {
 		return nil
 	}
 	_, err = p.cfg.Rings.Wait(ring.WaitBlock, p.sleep(now))
+	if errors.Is(err, ring.ErrProducerGone) {
+		return nil // read finds which
+	}
 	return err
+}
+
+// read takes what the rings hold, a bounded amount of each, and sends it.
+func (p *Publisher) read() (all int, err error) {
+	for _, c := range p.rings {
+		n, err := c.Poll(p.buf)
+		if errors.Is(err, ring.ErrProducerGone) {
+			if err := p.ringEnded(c); err != nil {
+				return all, err
+			}
+			return all, nil // the list has changed
+		}
+		if err != nil {
+			return all, err
+		}
+		p.source = c
+		for i := range p.buf[:n] {
+			p.take(&p.buf[i])
+		}
+		all += n
+		p.flush()
+	}
+	return all, nil
+}
+
+// ringEnded gives a ring back whose feed is gone. What it carried is not current
+// any more. The last one's end ends the Publisher.
+func (p *Publisher) ringEnded(c *ring.Consumer) error {
+	p.mu.Lock()
+	more := len(p.added)
+	if len(p.rings)+more > 1 {
+		_ = p.cfg.Rings.Remove(c)
+	}
+	p.mu.Unlock()
+	p.rings = slices.DeleteFunc(p.rings, func(r *ring.Consumer) bool { return r == c })
+	if len(p.rings)+more == 0 {
+		return ring.ErrProducerGone
+	}
+	for _, t := range p.topics {
+		if t.source == c && t.stateful() {
+			t.lost(&md.Record{Kind: md.KindGap, Venue: p.cfg.Venue, Seq: t.seq, ID: t.seq, TsRecv: time.Now().UnixNano(),
+				Flags: md.FlagSnapshot, Side: uint8(t.topic.Channel), Level: uint8(md.GapDisconnect), Count: md.UnknownMissing})
+			p.frames.push(frame{t, toAll})
+		}
+	}
+	return nil
+}
+
+// Add gives the Publisher the ring of one more feed of the venue, which is its
+// own from then on. Any goroutine, while Run runs.
+func (p *Publisher) Add(c *ring.Consumer) {
+	p.mu.Lock()
+	p.added = append(p.added, c)
+	p.mu.Unlock()
+	p.wake()
 }
 
 // sleep is the time until something is due.
@@ -251,6 +320,11 @@ func (p *Publisher) answer(now time.Time) {
 	p.mu.Lock()
 	asked := p.asked
 	p.asked = nil
+	for _, c := range p.added {
+		p.cfg.Rings.Add(c)
+		p.rings = append(p.rings, c)
+	}
+	p.added = nil
 	p.mu.Unlock()
 	if p.leading == 0 {
 		return

@@ -25,7 +25,7 @@ func newFrameQueue() frameQueue { return frameQueue{in: map[frame]bool{}} }
 func (q *frameQueue) len() int { return len(q.wait) }
 
 func (q *frameQueue) push(f frame) {
-	if q.in[f] || q.in[frame{f.t, toAll}] {
+	if q.in[f] || f.to != toAll && q.in[frame{f.t, toAll}] {
 		return
 	}
 	q.in[f] = true

@@ -3,6 +3,7 @@ package bus
 import (
 	"time"
 
+	"tickrelay/ring"
 	"tickrelay/ring/book"
 	"tickrelay/ring/md"
 )
@@ -14,6 +15,7 @@ type outTopic struct {
 	short   string // "<channel>.<symbol>"
 	subject string
 	wanted  bool
+	source  *ring.Consumer // whose records came last
 
 	seq    uint64
 	moved  time.Time // when seq last changed
@@ -113,6 +115,7 @@ func (p *Publisher) take(r *md.Record) {
 	if t == nil {
 		return
 	}
+	t.source = p.source
 	switch {
 	case r.Kind == md.KindHeartbeat:
 		t.seq = r.Seq

@@ -42,6 +42,7 @@ type VenueStats struct {
 	Venue      md.Venue
 	Epoch      atomic.Int64
 	Up         atomic.Bool   // heard within the last heartbeats
+	LastNs     atomic.Int64  // when it was heard last, ns since 1970 UTC
 	Topics     atomic.Int64  // known
 	Messages   atomic.Uint64 // of records
 	Records    atomic.Uint64 // numbered ones taken
@@ -53,8 +54,7 @@ type VenueStats struct {
 	Resyncs    atomic.Uint64 // topics brought back by a key-frame
 	Epochs     atomic.Uint64 // changes of the epoch
 	History    atomic.Uint64 // records taken from the stream
-	LatencyNs  atomic.Int64  // of the last message, origin's send to here; clocks differ
-	LatencySum atomic.Int64
+	LatencySum atomic.Int64  // ns from the origin's send to here, of live messages; clocks differ
 }
 
 // SubscriberStats are those of the connection.
@@ -70,7 +70,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Metrics collects the counters of this process's part of the bus.
 type Metrics struct {
-	Publishers []*Publisher
+	Publishers func() []*Publisher
 	Subscriber *Subscriber // nil: none
 }
 
@@ -82,36 +82,34 @@ type metric[T any] struct {
 }
 
 var (
-	pubLabels = []string{"venue"}
-	outgoing  = []metric[*Publisher]{
-		{desc("leading", "1 while this host publishes the venue.", pubLabels...), prometheus.GaugeValue, func(p *Publisher) float64 { return one(p.stats.Epoch.Load() != 0) }},
-		{desc("publish_topics", "Topics known to the publisher.", pubLabels...), prometheus.GaugeValue, func(p *Publisher) float64 { return float64(p.stats.Topics.Load()) }},
-		{desc("published_messages_total", "Messages handed to the NATS client.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Messages.Load()) }},
-		{desc("published_records_total", "Numbered records in them.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Records.Load()) }},
-		{desc("published_bytes_total", "Their bytes.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Bytes.Load()) }},
-		{desc("publish_dropped_records_total", "Records that the NATS client could not hold while it was away.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Dropped.Load()) }},
-		{desc("keyframes_total", "Key-frames sent.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.KeyFrames.Load()) }},
-		{desc("requests_total", "Requests of gateways.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Requests.Load()) }},
-		{desc("publish_disconnects_total", "Connections to NATS that were lost.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Disconnects.Load()) }},
-		{desc("lease_takeovers_total", "Times that this host became the leader.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.takeOvers()) }},
-		{desc("lease_failures_total", "Looks at the lease that failed.", pubLabels...), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.leaseFailures()) }},
+	outgoing = []metric[*Publisher]{
+		{desc("leading", "1 while this host publishes the venue.", "venue"), prometheus.GaugeValue, func(p *Publisher) float64 { return one(p.stats.Epoch.Load() != 0) }},
+		{desc("publish_topics", "Topics known to the publisher.", "venue"), prometheus.GaugeValue, func(p *Publisher) float64 { return float64(p.stats.Topics.Load()) }},
+		{desc("published_messages_total", "Messages handed to the NATS client.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Messages.Load()) }},
+		{desc("published_records_total", "Numbered records in them.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Records.Load()) }},
+		{desc("published_bytes_total", "Their bytes.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Bytes.Load()) }},
+		{desc("publish_dropped_records_total", "Records that the NATS client could not hold while it was away.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Dropped.Load()) }},
+		{desc("keyframes_total", "Key-frames sent.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.KeyFrames.Load()) }},
+		{desc("requests_total", "Requests of gateways.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Requests.Load()) }},
+		{desc("publish_disconnects_total", "Connections to NATS that were lost.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Disconnects.Load()) }},
+		{desc("lease_takeovers_total", "Times that this host became the leader.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.takeOvers()) }},
+		{desc("lease_failures_total", "Looks at the lease that failed.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.leaseFailures()) }},
 	}
 	incoming = []metric[*VenueStats]{
-		{desc("up", "1 while the venue's leader is heard.", pubLabels...), prometheus.GaugeValue, func(s *VenueStats) float64 { return one(s.Up.Load()) }},
-		{desc("epoch", "Epoch of the venue's records, ns since 1970 UTC.", pubLabels...), prometheus.GaugeValue, func(s *VenueStats) float64 { return float64(s.Epoch.Load()) }},
-		{desc("topics", "Topics received.", pubLabels...), prometheus.GaugeValue, func(s *VenueStats) float64 { return float64(s.Topics.Load()) }},
-		{desc("messages_total", "Messages of records received.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Messages.Load()) }},
-		{desc("records_total", "Numbered records taken.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Records.Load()) }},
-		{desc("duplicates_total", "Numbered records that had come before.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Duplicates.Load()) }},
-		{desc("fenced_messages_total", "Messages of a lower epoch, dropped.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Fenced.Load()) }},
-		{desc("rejected_messages_total", "Messages that make no sense, dropped.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Rejected.Load()) }},
-		{desc("lost_records_total", "Numbers that did not arrive.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Lost.Load()) }},
-		{desc("gaps_total", "Gap records made here, for losses on the bus.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Gaps.Load()) }},
-		{desc("resyncs_total", "Topics brought back by a key-frame.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Resyncs.Load()) }},
-		{desc("epoch_changes_total", "Take-overs seen.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Epochs.Load()) }},
-		{desc("history_records_total", "Records taken from the stream at the start.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.History.Load()) }},
-		{desc("latency_seconds_sum", "Origin's send to reception here, summed over messages_total; clocks of hosts differ.", pubLabels...), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.LatencySum.Load()) / 1e9 }},
-		{desc("latency_seconds", "Origin's send to reception here, of the last message.", pubLabels...), prometheus.GaugeValue, func(s *VenueStats) float64 { return float64(s.LatencyNs.Load()) / 1e9 }},
+		{desc("up", "1 while the venue's leader is heard.", "venue"), prometheus.GaugeValue, func(s *VenueStats) float64 { return one(s.Up.Load()) }},
+		{desc("epoch_timestamp_seconds", "Epoch of the venue's records.", "venue"), prometheus.GaugeValue, func(s *VenueStats) float64 { return float64(s.Epoch.Load()) / 1e9 }},
+		{desc("topics", "Topics received.", "venue"), prometheus.GaugeValue, func(s *VenueStats) float64 { return float64(s.Topics.Load()) }},
+		{desc("messages_total", "Messages of records received.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Messages.Load()) }},
+		{desc("records_total", "Numbered records taken.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Records.Load()) }},
+		{desc("duplicates_total", "Numbered records that had come before.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Duplicates.Load()) }},
+		{desc("fenced_messages_total", "Messages of a lower epoch, dropped.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Fenced.Load()) }},
+		{desc("rejected_messages_total", "Messages that make no sense, dropped.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Rejected.Load()) }},
+		{desc("lost_records_total", "Numbers that did not arrive.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Lost.Load()) }},
+		{desc("gaps_total", "Gap records made here, for losses on the bus.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Gaps.Load()) }},
+		{desc("resyncs_total", "Topics brought back by a key-frame.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Resyncs.Load()) }},
+		{desc("epoch_changes_total", "Take-overs seen.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.Epochs.Load()) }},
+		{desc("history_records_total", "Records taken from the stream at the start.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.History.Load()) }},
+		{desc("latency_seconds_total", "Origin's send to reception here, summed over the messages that came live; clocks of hosts differ.", "venue"), prometheus.CounterValue, func(s *VenueStats) float64 { return float64(s.LatencySum.Load()) / 1e9 }},
 	}
 	connection = []metric[*SubscriberStats]{
 		{desc("connected", "1 while this gateway is connected to NATS."), prometheus.GaugeValue, func(s *SubscriberStats) float64 { return one(s.Connected.Load()) }},
@@ -146,7 +144,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, p := range m.Publishers {
+	for _, p := range m.Publishers() {
 		collect(ch, outgoing, p, p.cfg.Venue.String())
 	}
 	if m.Subscriber == nil {

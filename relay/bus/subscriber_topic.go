@@ -131,9 +131,7 @@ func (v *inVenue) records(topic md.Topic, b *batch) {
 	if v.s.filling {
 		v.stats.History.Add(uint64(len(b.recs)))
 	} else {
-		late := time.Now().UnixNano() - b.sent
-		v.stats.LatencyNs.Store(late)
-		v.stats.LatencySum.Add(late)
+		v.stats.LatencySum.Add(time.Now().UnixNano() - b.sent)
 	}
 	t := v.topicOf(topic, b.prev)
 	if t == nil {

@@ -83,6 +83,7 @@ func (v *inVenue) hear(epoch int64) bool {
 		v.restart(epoch, now)
 	}
 	v.heard = now
+	v.stats.LastNs.Store(now.UnixNano())
 	if v.silent {
 		v.silent = false
 		v.stats.Up.Store(true)
