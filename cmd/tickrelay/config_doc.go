@@ -18,7 +18,7 @@ type keyDoc struct {
 // configDocs are all keys, each after those of its table.
 func configDocs() []keyDoc {
 	var out []keyDoc
-	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, xdpDocs, dpdkDocs} {
+	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, busDocs, xdpDocs, dpdkDocs} {
 		out = append(out, part...)
 	}
 	return out
@@ -34,8 +34,9 @@ var topDocs = []keyDoc{
 	{"cpu_latency_us", "not held", "0 to 1,000,000 µs", "hold `/dev/cpu_dma_latency` at so many microseconds while the relay runs; `0` keeps idle CPUs out of states that wake slowly; needs root or permission on the device; see [tuning.md](tuning.md)"},
 	{"allow", "nobody", "", "who may attach over the control socket besides the relay's user, root and `group`, see [below](#allow)"},
 	{"memory", "whatever comes", "", "of the rings, see [below](#memory)"},
-	{"feeds", "required", "", "feeds, see [below](#feeds); topics of feeds must not overlap"},
+	{"feeds", "required, but for hosts with `bus`", "", "feeds, see [below](#feeds); topics of feeds must not overlap"},
 	{"rings", "none", "", "rings opened by path alone, see [below](#rings)"},
+	{"bus", "none", "", "records from and to other hosts, see [below](#bus) and [bus.md](bus.md)"},
 	{"xdp", "none", "", "packet filter that `tickrelay xdp attach` has put in front of the gateway, see [below](#xdp) and [xdp.md](xdp.md)"},
 	{"limits", "see below", "", "what clients of the gateway may cost, see [below](#limits)"},
 	{"raw", "none", "", "venues whose own frames the gateway passes through, see [below](#raw) and [passthrough.md](passthrough.md)"},
