@@ -68,3 +68,5 @@ func TestOKXStatus(t *testing.T) {
 	r.frame(status("ongoing", "0"))
 	r.expect("pauses", `"gap" "reason":"venue"`)
 }
+
+func FuzzDecodeOKX(f *testing.F) { fuzzVenue(f, OKX{}) }
