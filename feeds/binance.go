@@ -332,7 +332,7 @@ func binanceBBO(b []byte, i int, d *Decoded) int {
 	native, id, n := binanceUsualBBO(b, i, bid, ask)
 	if n >= 0 {
 		got = needed
-		k, at = jsonscan.Member(b, n, binanceBBOKeys, 6)
+		k, at = jsonscan.Member(b, n, binanceBBOKeys, 5)
 	} else {
 		k, at = jsonscan.First(b, i, binanceBBOKeys)
 	}
@@ -367,11 +367,7 @@ func binanceBBO(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = binanceBBOKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, binanceBBOKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, binanceBBOKeys, k)
 	}
 	if i = at; i < 0 || got&needed != needed || bid.Size < 0 || ask.Size < 0 {
 		return jsonscan.Bad

@@ -8,13 +8,13 @@ import (
 // Members of events in the order of the documents; both markets have them but
 // for ps, the pair, which COIN-M alone sends.
 var (
-	binanceDepthKeys   = jsonscan.Names("e", "E", "T", "s", "U", "u", "pu", "b", "a", "ps")
-	binanceAggKeys     = jsonscan.Names("e", "E", "s", "a", "p", "q", "f", "l", "T", "m", "nq")
+	binanceDepthKeys   = jsonscan.Names("e", "E", "T", "s", "U", "u", "pu", "b", "a", "ps").Or("e", "E", "T", "s", "ps", "U")
+	binanceAggKeys     = jsonscan.Names("e", "E", "s", "a", "p", "q", "f", "l", "T", "m", "nq").Or("e", "E", "s", "ps", "a")
 	binanceFutTrades   = jsonscan.Names("e", "E", "T", "s", "t", "p", "q", "X", "m")
-	binanceFutBBOKeys  = jsonscan.Names("e", "u", "s", "b", "B", "a", "A", "T", "E", "ps")
-	binanceMarkKeys    = jsonscan.Names("e", "E", "s", "p", "ap", "P", "i", "r", "T")
+	binanceFutBBOKeys  = jsonscan.Names("e", "u", "s", "b", "B", "a", "A", "T", "E", "ps").Or("e", "u", "s", "ps", "b")
+	binanceMarkKeys    = jsonscan.Names("e", "E", "s", "p", "ap", "P", "i", "r", "T").Or("e", "E", "s", "ps", "p", "P")
 	binanceForceKeys   = jsonscan.Names("e", "E", "o")
-	binanceOrderKeys   = jsonscan.Names("s", "ps", "S", "o", "f", "q", "p", "ap", "X", "l", "z", "T")
+	binanceOrderKeys   = jsonscan.Names("s", "ps", "S", "o", "f", "q", "p", "ap", "X", "l", "z", "T").Or("s", "S")
 	binanceContrKeys   = jsonscan.Names("e", "E", "s", "ps", "ct", "dt", "ot", "cs")
 	binanceContrStates = [...]struct {
 		name string
@@ -36,7 +36,7 @@ func binanceFuturesDepth(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceDepthKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -87,7 +87,7 @@ func binanceAggTrade(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceAggKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -140,7 +140,7 @@ func binanceFuturesTrade(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceFutTrades
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -187,7 +187,7 @@ func binanceFuturesBBO(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceFutBBOKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -239,7 +239,7 @@ func binanceMark(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceMarkKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -283,7 +283,7 @@ func binanceForceOrder(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceForceKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -309,7 +309,7 @@ func binanceOrder(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceOrderKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -345,7 +345,7 @@ func binanceContract(b []byte, i int, d *Decoded) int {
 	var got once
 	keys := binanceContrKeys
 	k, at := jsonscan.First(b, i, keys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, keys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, keys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}

@@ -221,7 +221,7 @@ func (c *bitfinexConn) event(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, bitfinexEventKeys, k+1)
+		k, at = jsonscan.Member(b, i, bitfinexEventKeys, k)
 	}
 	if at < 0 {
 		return at

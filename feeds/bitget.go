@@ -328,7 +328,7 @@ func bitgetBook(b []byte, i int, d *Decoded, p *bitgetPush) int {
 
 // bitgetBBOKeys are the members of books1 in the order of the document, then
 // what v3 calls otherwise.
-var bitgetBBOKeys = jsonscan.Names("asks", "bids", "checksum", "seq", "ts", "a", "b", "pseq")
+var bitgetBBOKeys = jsonscan.Names("asks", "bids", "checksum", "seq", "ts", "a", "b", "pseq").Or("a", "b", "checksum", "seq", "pseq", "ts")
 
 func bitgetBBO(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	from := len(d.Recs)
@@ -358,11 +358,7 @@ func bitgetBBO(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		if i < 0 {
 			return i
 		}
-		if at = bitgetBBOKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, bitgetBBOKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, bitgetBBOKeys, k)
 	}
 	i = at
 	if i < 0 || got != 3 {

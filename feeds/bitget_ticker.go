@@ -13,7 +13,9 @@ var bitgetTickerKeys = jsonscan.Names(
 	"fundingRate", "nextFundingTime", "markPrice", "indexPrice", "holdingAmount",
 	"last", "bestBid", "bestAsk", "capitalRate", "nextSettleTime", "systemTime", "holding",
 	"lastPrice", "openPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h", "openInterest",
-)
+).Or("instId", "lastPr", "bidPr", "askPr", "bidSz", "askSz", "open24h", "high24h", "low24h", "change24h", "fundingRate",
+	"nextFundingTime", "markPrice", "indexPrice", "holdingAmount", "baseVolume", "quoteVolume", "openUtc", "symbolType",
+	"symbol", "deliveryPrice", "ts")
 
 // bitgetTickerStats maps the members above to what they are.
 var bitgetTickerStats = [...]uint8{
@@ -47,10 +49,7 @@ func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		if at < 0 {
 			return at
 		}
-		what := uint8(bitgetOther)
-		if uint(k) < uint(len(bitgetTickerStats)) {
-			what = bitgetTickerStats[k]
-		}
+		what := meaning(bitgetTickerStats[:], k, bitgetOther)
 		switch what {
 		case bitgetTime:
 			ts, i = instant(b, at)
@@ -68,11 +67,7 @@ func bitgetTicker(b []byte, i int, d *Decoded, p *bitgetPush) int {
 		if i < 0 {
 			return i
 		}
-		if at = bitgetTickerKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, bitgetTickerKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, bitgetTickerKeys, k)
 	}
 	i = at
 	if i < 0 || hasOpen && open.Size < 0 {

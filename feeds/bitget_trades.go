@@ -62,7 +62,7 @@ func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	var k, at int
 	if n := bitgetUsualTrade(b, i, r); n >= 0 {
 		got = 7
-		k, at = jsonscan.Member(b, n, bitgetTradeKeys, 5)
+		k, at = jsonscan.Member(b, n, bitgetTradeKeys, 4)
 	} else {
 		*r = md.Record{Kind: md.KindTrade, Count: 1}
 		k, at = jsonscan.First(b, i, bitgetTradeKeys)
@@ -91,11 +91,7 @@ func bitgetTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 		if i < 0 {
 			return nil, i
 		}
-		if at = bitgetTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, bitgetTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, bitgetTradeKeys, k)
 	}
 	i = at
 	if i < 0 || got != 7 || r.Size < 0 {

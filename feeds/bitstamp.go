@@ -78,7 +78,8 @@ var bitstampKeys = jsonscan.Names("data", "channel", "event")
 // bitstampDataKeys are the members of data, of changes first, then of trades, in
 // the order in which they come.
 var bitstampDataKeys = jsonscan.Names("timestamp", "microtimestamp", "bids", "asks",
-	"id", "amount", "amount_str", "price", "price_str", "type", "message")
+	"id", "amount", "amount_str", "price", "price_str", "type", "message").
+	Or("id", "timestamp", "amount", "amount_str", "price", "price_str", "type", "microtimestamp", "buy_order_id", "sell_order_id")
 
 // bitstampData is the data of a message, read before it is known what it is.
 type bitstampData struct {
@@ -122,7 +123,7 @@ func (Bitstamp) Decode(frame []byte, d *Decoded) error {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(frame, i, bitstampKeys, k+1)
+		k, at = jsonscan.Member(frame, i, bitstampKeys, k)
 	}
 	if at < 0 || !jsonscan.End(frame, at) {
 		return scanErr(min(at, jsonscan.Bad))
@@ -169,11 +170,7 @@ func (m *bitstampData) read(b []byte, i int, d *Decoded) int {
 			}
 			m.got |= 1 << uint(k)
 		}
-		if at = bitstampDataKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, bitstampDataKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, bitstampDataKeys, k)
 	}
 	return at
 }

@@ -181,7 +181,10 @@ type bybitPush struct {
 }
 
 // bybitKeys are the members of frames: of pushes, then of answers.
-var bybitKeys = jsonscan.Names("topic", "type", "ts", "data", "cts", "cs", "success", "ret_msg", "op")
+var bybitKeys = jsonscan.Names("topic", "type", "ts", "data", "cts", "cs", "success", "ret_msg", "op").
+	Or("topic", "ts", "type", "data", "cts").
+	Or("topic", "ts", "type", "cs", "data").
+	Or("topic", "type", "data", "cs", "ts")
 
 func bybitFrame(b []byte, d *Decoded, c *bybitConn) error {
 	var p bybitPush
@@ -192,7 +195,7 @@ func bybitFrame(b []byte, d *Decoded, c *bybitConn) error {
 	var got once
 	i := 0
 	k, at := jsonscan.First(b, jsonscan.Space(b, 0), bybitKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, bybitKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, bybitKeys, k) {
 		if at < 0 || !got.add(k) {
 			return scanErr(at)
 		}
@@ -295,7 +298,7 @@ var bybitBookKeys = jsonscan.Names("s", "b", "a", "u", "seq")
 func bybitLevels(b []byte, i int, d *Decoded) (u uint64, next int) {
 	var got once
 	k, at := jsonscan.First(b, i, bybitBookKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, bybitBookKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, bybitBookKeys, k) {
 		if at < 0 || !got.add(k) {
 			return 0, jsonscan.Bad
 		}

@@ -7,7 +7,8 @@ import (
 
 // bybitTradeKeys are the members of a trade in the order of contracts; spot has
 // another.
-var bybitTradeKeys = jsonscan.Names("T", "s", "S", "v", "p", "L", "i", "BT", "RPI", "seq")
+var bybitTradeKeys = jsonscan.Names("T", "s", "S", "v", "p", "L", "i", "BT", "RPI", "seq").
+	Or("i", "T", "p", "v", "S", "seq", "s", "BT", "RPI").Or("S", "s")
 
 // bybitTrades decodes the trades of a frame, which are one event unless their
 // ids are texts: an event carries one.
@@ -40,7 +41,7 @@ func bybitTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	r.Count = 1
 	var got once
 	k, at := jsonscan.First(b, i, bybitTradeKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, bybitTradeKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, bybitTradeKeys, k) {
 		if at < 0 || !got.add(k) {
 			return nil, jsonscan.Bad
 		}
@@ -81,7 +82,7 @@ func bybitLiquidations(b []byte, i int, d *Decoded, p *bybitPush) int {
 		r := d.slot(md.KindLiquidation)
 		var got once
 		k, at := jsonscan.First(b, i, bybitForcedKeys)
-		for ; k != jsonscan.Closed; k, at = following(b, i, bybitForcedKeys, k) {
+		for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, bybitForcedKeys, k) {
 			if at < 0 || !got.add(k) {
 				return jsonscan.Bad
 			}
@@ -117,7 +118,10 @@ func bybitLiquidations(b []byte, i int, d *Decoded, p *bybitPush) int {
 var bybitTickerKeys = jsonscan.Names("symbol", "tickDirection", "price24hPcnt", "lastPrice", "prevPrice24h",
 	"highPrice24h", "lowPrice24h", "prevPrice1h", "markPrice", "indexPrice", "openInterest", "openInterestValue",
 	"turnover24h", "volume24h", "fundingIntervalHour", "fundingCap", "nextFundingTime", "fundingRate",
-	"bid1Price", "bid1Size", "ask1Price", "ask1Size")
+	"bid1Price", "bid1Size", "ask1Price", "ask1Size").
+	Or("symbol", "lastPrice", "highPrice24h", "lowPrice24h", "prevPrice24h", "volume24h", "turnover24h", "price24hPcnt",
+		"usdIndexPrice").
+	Or("symbol", "nextFundingTime", "fundingRate").Or("symbol", "openInterest", "openInterestValue")
 
 // bybitTickerStats maps the members above to what they are.
 var bybitTickerStats = [...]uint8{
@@ -148,14 +152,11 @@ func (c *bybitConn) ticker(b []byte, i int, d *Decoded, p *bybitPush) int {
 	var funding, open bool
 	var got once
 	k, at := jsonscan.First(b, i, bybitTickerKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, bybitTickerKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, bybitTickerKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
-		what := uint8(bybitOther)
-		if k >= 0 {
-			what = bybitTickerStats[k]
-		}
+		what := meaning(bybitTickerStats[:], k, bybitOther)
 		if what == md.StatTurnover && c.Category == BybitInverse {
 			what = bybitOther
 		}

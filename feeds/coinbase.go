@@ -98,7 +98,7 @@ func (Coinbase) Decode(frame []byte, d *Decoded) error {
 		case 0:
 			channel, i = jsonscan.Text(frame, at)
 		case 2:
-			ts, i = isoTime(frame, at)
+			ts, i = jsonscan.ISOTime(frame, at)
 		case 3:
 			d.ConnSeq, i = jsonscan.Int(frame, at)
 			d.HasConnSeq = true
@@ -124,11 +124,7 @@ func (Coinbase) Decode(frame []byte, d *Decoded) error {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = coinbaseKeys[k+1].After(frame, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(frame, i, coinbaseKeys, k+1)
-		}
+		k, at = jsonscan.Member(frame, i, coinbaseKeys, k)
 	}
 	if at < 0 || !jsonscan.End(frame, at) {
 		return scanErr(min(at, jsonscan.Bad))
@@ -207,7 +203,7 @@ func coinbaseBook(b []byte, i int, d *Decoded, _ int64) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, coinbaseBookKeys, k+1)
+		k, at = jsonscan.Member(b, i, coinbaseBookKeys, k)
 	}
 	if at < 0 || got != 7 {
 		return jsonscan.Bad
@@ -231,7 +227,7 @@ func coinbaseLevels(b []byte, i int, d *Decoded) int {
 		next := coinbaseSide(b, n[0].Opens(b, i), r)
 		if v := n[1].After(b, next); v >= 0 {
 			if text == nil || len(b)-v < len(text) || string(b[v:v+len(text)]) != string(text) {
-				if ts, next = isoTime(b, v); next >= 0 {
+				if ts, next = jsonscan.ISOTime(b, v); next >= 0 {
 					text = b[v:next]
 				}
 			} else {
@@ -270,7 +266,7 @@ func coinbaseLevel(b []byte, i int, r *md.Record) int {
 		case 0:
 			i = coinbaseSide(b, at, r)
 		case 1:
-			r.TsEvent, i = isoTime(b, at)
+			r.TsEvent, i = jsonscan.ISOTime(b, at)
 		case 2:
 			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
 		case 3:
@@ -287,7 +283,7 @@ func coinbaseLevel(b []byte, i int, r *md.Record) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, coinbaseLevelKeys, k+1)
+		k, at = jsonscan.Member(b, i, coinbaseLevelKeys, k)
 	}
 	if at < 0 || got&13 != 13 {
 		return jsonscan.Bad

@@ -99,7 +99,7 @@ func coinbaseTrade(b []byte, i int, d *Decoded) int {
 		case 3:
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
 		case 4:
-			r.TsEvent, i = isoTime(b, at)
+			r.TsEvent, i = jsonscan.ISOTime(b, at)
 		case 5:
 			r.Side, i = taker(b, at)
 		default:
@@ -114,11 +114,7 @@ func coinbaseTrade(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = coinbaseTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, coinbaseTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, coinbaseTradeKeys, k)
 	}
 	if at < 0 || got != 63 || r.Size < 0 {
 		return jsonscan.Bad
@@ -136,7 +132,8 @@ func taker(b []byte, i int) (side uint8, next int) {
 }
 
 // coinbaseTickerKeys are the members of a ticker in the order of the document.
-var coinbaseTickerKeys = jsonscan.Names("type", "product_id", "price", "volume_24_h", "low_24_h", "high_24_h")
+var coinbaseTickerKeys = jsonscan.Names("type", "product_id", "price", "volume_24_h", "low_24_h", "high_24_h",
+	"low_52_w", "high_52_w", "price_percent_chg_24_h", "best_bid", "best_ask", "best_bid_quantity", "best_ask_quantity")
 
 // coinbaseTickers decodes {"type","tickers"}; the time is the message's.
 func coinbaseTickers(b []byte, i int, d *Decoded, ts int64) int {
@@ -172,7 +169,7 @@ func coinbaseTickers(b []byte, i int, d *Decoded, ts int64) int {
 				}
 				got |= 1 << uint(k)
 			}
-			k, at = jsonscan.Member(b, i, coinbaseTickerKeys, k+1)
+			k, at = jsonscan.Member(b, i, coinbaseTickerKeys, k)
 		}
 		if at < 0 || native == nil {
 			return jsonscan.Bad
@@ -211,7 +208,7 @@ func coinbaseProduct(b []byte, i int, d *Decoded, ts int64) int {
 		if i < 0 {
 			return i
 		}
-		k, at = jsonscan.Member(b, i, coinbaseProductKeys, k+1)
+		k, at = jsonscan.Member(b, i, coinbaseProductKeys, k)
 	}
 	if at >= 0 && native != nil {
 		d.status(native, coinbaseStatus(status), ts)

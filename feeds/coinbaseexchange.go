@@ -124,14 +124,17 @@ func (l *exchangeLogin) members(now int64) string {
 // in the order in which they come.
 var coinbaseExchangeKeys = jsonscan.Names("type", "product_id", "changes", "time", "trade_id", "maker_order_id",
 	"taker_order_id", "side", "size", "price", "sequence", "asks", "bids", "open_24h", "volume_24h", "low_24h", "high_24h",
-	"message", "reason", "products")
+	"message", "reason", "products").
+	Or("type", "trade_id", "maker_order_id", "taker_order_id", "side", "size", "price", "product_id", "sequence", "time").
+	Or("type", "sequence", "product_id", "price", "open_24h", "volume_24h", "low_24h", "high_24h", "volume_30d", "best_bid",
+		"best_bid_size", "best_ask", "best_ask_size", "side", "time", "trade_id", "last_size")
 
 // exchangeMessage is what a message says. Members whose meaning depends on the
 // type are kept as indexes until it is known.
 type exchangeMessage struct {
 	kind, native, text []byte
 	ts                 int64
-	at                 [20]int // index of each member's value, 0 if none
+	at                 [32]int // index of each member's value, 0 if none
 }
 
 // Decode implements Venue.
@@ -159,7 +162,7 @@ func (CoinbaseExchange) Decode(frame []byte, d *Decoded) error {
 				i = jsonscan.Skip(frame, at)
 			}
 		case 3:
-			m.ts, i = isoTime(frame, at)
+			m.ts, i = jsonscan.ISOTime(frame, at)
 		case 17, 18:
 			m.text, i = jsonscan.Text(frame, at)
 		default:
@@ -168,11 +171,7 @@ func (CoinbaseExchange) Decode(frame []byte, d *Decoded) error {
 		if i < 0 {
 			return scanErr(i)
 		}
-		if at = coinbaseExchangeKeys[k+1].After(frame, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(frame, i, coinbaseExchangeKeys, k+1)
-		}
+		k, at = jsonscan.Member(frame, i, coinbaseExchangeKeys, k)
 	}
 	if at < 0 || !jsonscan.End(frame, at) {
 		return scanErr(min(at, jsonscan.Bad))

@@ -206,7 +206,7 @@ func deribitMessage(b []byte, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, deribitKeys, k+1)
+		k, at = jsonscan.Member(b, i, deribitKeys, k)
 	}
 	if at < 0 {
 		return at
@@ -272,7 +272,7 @@ func deribitNotice(b []byte, i int, d *Decoded, method string) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, deribitParams, k+1)
+		k, at = jsonscan.Member(b, i, deribitParams, k)
 	}
 	switch {
 	case at < 0:

@@ -5,7 +5,8 @@ import (
 	"tickrelay/ring/md"
 )
 
-var deribitBookKeys = jsonscan.Names("timestamp", "type", "change_id", "prev_change_id", "instrument_name", "bids", "asks")
+var deribitBookKeys = jsonscan.Names("timestamp", "type", "change_id", "prev_change_id", "instrument_name", "bids", "asks").
+	Or("timestamp", "type", "change_id", "instrument_name", "prev_change_id", "bids", "asks")
 
 // deribitBook decodes the data of book: a message without prev_change_id is a
 // snapshot, even one from before type was sent.
@@ -47,7 +48,7 @@ func deribitBook(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, deribitBookKeys, k+1)
+		k, at = jsonscan.Member(b, i, deribitBookKeys, k)
 	}
 	const needed = 1 | 1<<2 | 1<<4 | 1<<5 | 1<<6
 	if at < 0 || got&needed != needed || id > 1<<63-1 || prev > 1<<63-1 {
@@ -203,11 +204,7 @@ func deribitTrade(b []byte, i int, d *Decoded) (native []byte, next int) {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = deribitTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, deribitTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, deribitTradeKeys, k)
 	}
 	const needed = 1 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6
 	if at < 0 || got&needed != needed || r.Size < 0 {
@@ -302,7 +299,7 @@ func deribitQuote(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, deribitQuoteKeys, k+1)
+		k, at = jsonscan.Member(b, i, deribitQuoteKeys, k)
 	}
 	if at < 0 || got != 63 {
 		return jsonscan.Bad

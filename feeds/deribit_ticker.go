@@ -61,11 +61,7 @@ func deribitTicker(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = deribitTickerKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, deribitTickerKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, deribitTickerKeys, k)
 	}
 	if at < 0 || got&17 != 17 || interest.Size < 0 {
 		return jsonscan.Bad
@@ -118,11 +114,7 @@ func (d *Decoded) deribitStats(b []byte, i int) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = deribitStatKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, deribitStatKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, deribitStatKeys, k)
 	}
 	return at
 }
@@ -176,7 +168,7 @@ func deribitState(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, deribitStateKeys, k+1)
+		k, at = jsonscan.Member(b, i, deribitStateKeys, k)
 	}
 	if at < 0 || got != 7 {
 		return jsonscan.Bad
@@ -214,7 +206,7 @@ func deribitPlatform(b []byte, i int, d *Decoded) int {
 		if i < 0 {
 			return i
 		}
-		k, at = jsonscan.Member(b, i, deribitPlatformKeys, k+1)
+		k, at = jsonscan.Member(b, i, deribitPlatformKeys, k)
 	}
 	if at >= 0 && index != nil && d.Control == ControlNone {
 		d.Control, d.Text = ControlNotice, b[whole:at]

@@ -155,7 +155,7 @@ func (gate) Decode(b []byte, d *Decoded) error {
 	var got once
 	result, i := 0, 0
 	k, at := jsonscan.First(b, jsonscan.Space(b, 0), gateKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateKeys, k) {
 		if at < 0 || !got.add(k) {
 			return scanErr(at)
 		}
@@ -312,7 +312,7 @@ func (gate) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error {
 	var got once
 	i := 0
 	k, at := jsonscan.First(body, jsonscan.Space(body, 0), gateSnapshotKeys)
-	for ; k != jsonscan.Closed; k, at = following(body, i, gateSnapshotKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(body, i, gateSnapshotKeys, k) {
 		if at < 0 || !got.add(k) {
 			break
 		}

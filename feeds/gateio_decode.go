@@ -7,7 +7,9 @@ import (
 
 // gateTradeKeys are the members of a trade, first of spot, then of futures.
 var gateTradeKeys = jsonscan.Names("id", "create_time", "create_time_ms", "side", "currency_pair", "amount", "price",
-	"size", "contract")
+	"size", "contract").
+	Or("id", "id_market", "create_time", "create_time_ms", "side", "currency_pair", "amount", "price", "range").
+	Or("size", "id", "create_time", "create_time_ms", "price", "contract")
 
 // gateTrade decodes a trade. Futures tell the taker's side by the size's sign.
 func gateTrade(b []byte, i int, d *Decoded) int {
@@ -17,7 +19,7 @@ func gateTrade(b []byte, i int, d *Decoded) int {
 	var ms int64
 	var got once
 	k, at := jsonscan.First(b, i, gateTradeKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateTradeKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateTradeKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -27,7 +29,7 @@ func gateTrade(b []byte, i int, d *Decoded) int {
 		case 1:
 			r.TsEvent, i = seconds(b, at)
 		case 2:
-			ms, i = millis(b, at)
+			ms, i = jsonscan.Millis(b, at)
 		case 3:
 			r.Side, i = aggressor(b, at)
 		case 4, 8:
@@ -61,37 +63,18 @@ func gateTrade(b []byte, i int, d *Decoded) int {
 	return at
 }
 
-// millis reads the time at i in milliseconds, which may have decimals, as ns;
-// those finer than a nanosecond are cut off.
-func millis(b []byte, i int) (ns int64, next int) {
-	if ns, next = jsonscan.Time(b, i); next >= 0 {
-		return ns, next
-	}
-	m, e, next := jsonscan.Number(b, i)
-	if next < 0 {
-		return 0, next
-	}
-	for e < -6 {
-		m, e = m/10, e+1
-	}
-	ns, ok := md.Rescale(m, e+6, 0)
-	if !ok || ns < 0 {
-		return 0, jsonscan.Range
-	}
-	return ns, next
-}
-
 // gateTime reads a time in seconds or, as liquidations have it since 2026-08-20,
 // in milliseconds, under the same name: told apart by magnitude.
 func gateTime(b []byte, i int) (ns int64, next int) {
 	const firstMillis = 100_000_000_000 // as seconds the year 5138
 	if v, n := jsonscan.Uint(b, i); n >= 0 && v >= firstMillis {
-		return millis(b, i)
+		return jsonscan.Millis(b, i)
 	}
 	return seconds(b, i)
 }
 
-var gateLiquidationKeys = jsonscan.Names("price", "size", "time", "time_ms", "contract")
+var gateLiquidationKeys = jsonscan.Names("price", "size", "time", "time_ms", "contract").
+	Or("price", "size", "time_ms", "time", "contract")
 
 func gateLiquidation(b []byte, i int, d *Decoded) int {
 	r := d.slot(md.KindLiquidation)
@@ -99,7 +82,7 @@ func gateLiquidation(b []byte, i int, d *Decoded) int {
 	var ms int64
 	var got once
 	k, at := jsonscan.First(b, i, gateLiquidationKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateLiquidationKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateLiquidationKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -111,7 +94,7 @@ func gateLiquidation(b []byte, i int, d *Decoded) int {
 		case 2:
 			r.TsEvent, i = gateTime(b, at)
 		case 3:
-			ms, i = millis(b, at)
+			ms, i = jsonscan.Millis(b, at)
 		case 4:
 			native, i = jsonscan.Text(b, at)
 		default:
@@ -135,7 +118,7 @@ func gateLiquidation(b []byte, i int, d *Decoded) int {
 }
 
 var (
-	gateBookKeys  = jsonscan.Names("t", "e", "E", "s", "U", "u", "b", "a", "full", "l")
+	gateBookKeys  = jsonscan.Names("t", "e", "E", "s", "U", "u", "b", "a", "full", "l").Or("t", "s", "U")
 	gateLevelKeys = jsonscan.Names("p", "s")
 )
 
@@ -155,7 +138,7 @@ func gateBook(b []byte, i int, d *Decoded) int {
 	var full bool
 	var got once
 	k, at := jsonscan.First(b, i, gateBookKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateBookKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateBookKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -207,7 +190,7 @@ func gateBBO(b []byte, i int, d *Decoded) int {
 	var id uint64
 	var got once
 	k, at := jsonscan.First(b, i, gateBBOKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateBBOKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateBBOKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -251,7 +234,10 @@ func gateBBO(b []byte, i int, d *Decoded) int {
 var gateTickerKeys = jsonscan.Names("currency_pair", "last", "lowest_ask", "highest_bid", "change_percentage",
 	"base_volume", "quote_volume", "high_24h", "low_24h",
 	"contract", "funding_rate", "funding_rate_indicative", "mark_price", "index_price", "total_size",
-	"volume_24h", "volume_24h_base", "volume_24h_quote", "volume_24h_settle")
+	"volume_24h", "volume_24h_base", "volume_24h_quote", "volume_24h_settle").
+	Or("contract", "last", "change_percentage", "total_size", "volume_24h", "volume_24h_base", "volume_24h_quote",
+		"volume_24h_settle", "mark_price", "funding_rate", "funding_rate_indicative", "index_price", "quanto_base_rate",
+		"low_24h", "high_24h")
 
 // gateTickerStats maps the members above to what they are.
 var gateTickerStats = [...]uint8{
@@ -281,14 +267,11 @@ func gateTicker(b []byte, i int, d *Decoded) int {
 	var native []byte
 	var got once
 	k, at := jsonscan.First(b, i, gateTickerKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, gateTickerKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateTickerKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
-		what := uint8(gateOther)
-		if k >= 0 {
-			what = gateTickerStats[k]
-		}
+		what := meaning(gateTickerStats[:], k, gateOther)
 		switch what {
 		case gateNative:
 			native, i = jsonscan.Text(b, at)

@@ -145,7 +145,7 @@ func (Hyperliquid) Decode(frame []byte, d *Decoded) error {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(frame, i, hyperliquidKeys, k+1)
+		k, at = jsonscan.Member(frame, i, hyperliquidKeys, k)
 	}
 	if at < 0 || !jsonscan.End(frame, at) {
 		return scanErr(min(at, jsonscan.Bad))
@@ -186,7 +186,7 @@ func hyperliquidData(b []byte, i int, d *Decoded, channel []byte) int {
 }
 
 var (
-	hyperliquidBookKeys  = jsonscan.Names("coin", "time", "levels", "bbo")
+	hyperliquidBookKeys  = jsonscan.Names("coin", "time", "levels", "bbo").Or("coin", "time", "bbo")
 	hyperliquidLevelKeys = jsonscan.Names("px", "sz", "n")
 )
 
@@ -219,11 +219,7 @@ func hyperliquidBook(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = hyperliquidBookKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, hyperliquidBookKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, hyperliquidBookKeys, k)
 	}
 	if at < 0 || got&7 != 7 {
 		return jsonscan.Bad
@@ -285,7 +281,7 @@ func hyperliquidBBO(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, hyperliquidBookKeys, k+1)
+		k, at = jsonscan.Member(b, i, hyperliquidBookKeys, k)
 	}
 	if at < 0 || got&11 != 11 {
 		return jsonscan.Bad

@@ -67,11 +67,7 @@ func hyperliquidTrade(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = hyperliquidTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, hyperliquidTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, hyperliquidTradeKeys, k)
 	}
 	const needed = 1 | 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<6
 	if at < 0 || got&needed != needed || r.Size < 0 {
@@ -86,65 +82,92 @@ func hyperliquidTrade(b []byte, i int, d *Decoded) int {
 var hyperliquidContextKeys = jsonscan.Names("funding", "openInterest", "prevDayPx", "dayNtlVlm", "premium", "oraclePx",
 	"markPx", "midPx", "impactPxs", "dayBaseVlm")
 
+// hyperliquidAssetKeys are the members around a context.
+var hyperliquidAssetKeys = jsonscan.Names("coin", "ctx")
+
+// hyperliquidAsset is what a context says beside the statistics.
+type hyperliquidAsset struct {
+	funding, open md.Record
+	has           once // of the context's members
+}
+
 // hyperliquidContext decodes {"coin","ctx"}: funding, which is paid every hour,
 // open interest and statistics, three events. There is no time.
 func hyperliquidContext(b []byte, i int, d *Decoded) int {
-	native := jsonscan.Find(b, i, "coin")
-	ctx := jsonscan.Find(b, i, "ctx")
-	end := jsonscan.Skip(b, i)
-	if native == nil || ctx == nil || end < 0 {
-		return jsonscan.Bad
-	}
-	coin, n := jsonscan.Text(native, 0)
-	if n < 0 {
-		return n
-	}
 	from := len(d.Recs)
-	funding := md.Record{Kind: md.KindFunding, Level: md.FundingCurrent, Count: 3600}
-	open := md.Record{Kind: md.KindOpenInterest, Price: md.Absent}
-	var hasFunding, hasOpen bool
-	at := 0
-	k, v := jsonscan.First(ctx, 0, hyperliquidContextKeys)
-	for k != jsonscan.Closed {
-		if v < 0 {
-			return v
+	a := hyperliquidAsset{
+		funding: md.Record{Kind: md.KindFunding, Level: md.FundingCurrent, Count: 3600},
+		open:    md.Record{Kind: md.KindOpenInterest, Price: md.Absent},
+	}
+	var coin []byte
+	var got once
+	k, at := jsonscan.First(b, i, hyperliquidAssetKeys)
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, hyperliquidAssetKeys, k) {
+		if at < 0 || !got.add(k) {
+			return jsonscan.Bad
 		}
 		switch k {
 		case 0:
-			funding.Price, funding.PriceExp, hasFunding, at = number(ctx, v)
+			coin, i = jsonscan.Text(b, at)
 		case 1:
-			open.Size, open.SizeExp, hasOpen, at = number(ctx, v)
-		case 2:
-			at = d.stat(ctx, v, md.StatOpen)
-		case 3:
-			at = d.stat(ctx, v, md.StatTurnover)
-		case 5:
-			at = d.stat(ctx, v, md.StatIndex)
-		case 6:
-			at = d.stat(ctx, v, md.StatMark)
-		case 9:
-			at = d.stat(ctx, v, md.StatVolume)
+			i = a.read(b, at, d)
 		default:
-			at = jsonscan.Skip(ctx, v)
+			i = jsonscan.Skip(b, at)
 		}
-		if at < 0 {
-			return at
+		if i < 0 {
+			return i
 		}
-		k, v = jsonscan.Member(ctx, at, hyperliquidContextKeys, k+1)
 	}
-	if v < 0 || open.Size < 0 {
+	if at < 0 || !got.have(3) || a.open.Size < 0 {
 		return jsonscan.Bad
 	}
 	if len(d.Recs) > from {
 		d.event(md.ChannelTicker, coin, nil, from)
 	}
-	if hasFunding {
-		d.add(funding)
+	if a.has.have(1) {
+		d.add(a.funding)
 		d.event(md.ChannelFunding, coin, nil, len(d.Recs)-1)
 	}
-	if hasOpen {
-		d.add(open)
+	if a.has.have(1 << 1) {
+		d.add(a.open)
 		d.event(md.ChannelOpenInterest, coin, nil, len(d.Recs)-1)
 	}
-	return end
+	return at
+}
+
+// read reads the context; statistics become records at once.
+func (a *hyperliquidAsset) read(b []byte, i int, d *Decoded) int {
+	var got once
+	k, at := jsonscan.First(b, i, hyperliquidContextKeys)
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, hyperliquidContextKeys, k) {
+		if at < 0 || !got.add(k) {
+			return jsonscan.Bad
+		}
+		told := true
+		switch k {
+		case 0:
+			a.funding.Price, a.funding.PriceExp, told, i = number(b, at)
+		case 1:
+			a.open.Size, a.open.SizeExp, told, i = number(b, at)
+		case 2:
+			i = d.stat(b, at, md.StatOpen)
+		case 3:
+			i = d.stat(b, at, md.StatTurnover)
+		case 5:
+			i = d.stat(b, at, md.StatIndex)
+		case 6:
+			i = d.stat(b, at, md.StatMark)
+		case 9:
+			i = d.stat(b, at, md.StatVolume)
+		default:
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+		if told {
+			a.has.add(k)
+		}
+	}
+	return at
 }

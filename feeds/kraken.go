@@ -132,7 +132,7 @@ func krakenObject(b []byte, i int, d *Decoded) int {
 			return i
 		}
 		got = 7
-		k, at = jsonscan.Member(b, i, n, 3)
+		k, at = jsonscan.Member(b, i, n, 2)
 	} else {
 		m = krakenMessage{}
 		k, at = jsonscan.First(b, jsonscan.Space(b, 0), n)
@@ -150,7 +150,7 @@ func krakenObject(b []byte, i int, d *Decoded) int {
 		if i = m.member(b, at, k); i < 0 {
 			return i
 		}
-		k, at = jsonscan.Member(b, i, n, k+1)
+		k, at = jsonscan.Member(b, i, n, k)
 	}
 	if at < 0 {
 		return at
@@ -283,7 +283,7 @@ func krakenBook(b []byte, i int, d *Decoded) int {
 		case 3: // checksum
 			sum, i = jsonscan.Uint(b, at)
 		case 4: // timestamp
-			ts, i = isoTime(b, at)
+			ts, i = jsonscan.ISOTime(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -296,7 +296,7 @@ func krakenBook(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, krakenBookKeys, k+1)
+		k, at = jsonscan.Member(b, i, krakenBookKeys, k)
 	}
 	if at < 0 || got&15 != 15 || sum > 1<<32-1 {
 		return jsonscan.Bad
@@ -352,7 +352,7 @@ func krakenTrade(b []byte, i int, d *Decoded) (native []byte, next int) {
 		case 5: // trade_id
 			r.ID, i = jsonscan.Uint(b, at)
 		case 6: // timestamp
-			r.TsEvent, i = isoTime(b, at)
+			r.TsEvent, i = jsonscan.ISOTime(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -365,11 +365,7 @@ func krakenTrade(b []byte, i int, d *Decoded) (native []byte, next int) {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = krakenTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, krakenTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, krakenTradeKeys, k)
 	}
 	const needed = 1 | 1<<2 | 1<<3 | 1<<5 | 1<<6
 	if at < 0 || got&needed != needed || r.Size < 0 {

@@ -37,7 +37,7 @@ func krakenTicker(b []byte, i int, d *Decoded) int {
 		case 9:
 			i = d.stat(b, at, md.StatHigh)
 		case 12: // timestamp
-			ts, i = isoTime(b, at)
+			ts, i = jsonscan.ISOTime(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -50,11 +50,7 @@ func krakenTicker(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = krakenTickerKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, krakenTickerKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, krakenTickerKeys, k)
 	}
 	if at < 0 || got&31 != 31 || v[1] < 0 || v[3] < 0 {
 		return jsonscan.Bad
@@ -130,7 +126,7 @@ func krakenPair(b []byte, i int, d *Decoded) int {
 		if i < 0 {
 			return i
 		}
-		k, at = jsonscan.Member(b, i, krakenPairKeys, k+1)
+		k, at = jsonscan.Member(b, i, krakenPairKeys, k)
 	}
 	if at >= 0 && native != nil {
 		d.status(native, krakenPairStatus(status), 0)

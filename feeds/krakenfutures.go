@@ -92,7 +92,8 @@ func krakenFuturesRequest(dst [][]byte, subs []Sub, event string, rq *Requests) 
 // krakenFuturesKeys are the members of book, trade and control messages; those of
 // the first two in the order of the document, book first.
 var krakenFuturesKeys = jsonscan.Names("feed", "product_id", "side", "seq", "price", "qty", "timestamp",
-	"uid", "type", "time", "event", "message", "bids", "asks", "trades", "tickSize")
+	"uid", "type", "time", "event", "message", "bids", "asks", "trades", "tickSize").
+	Or("feed", "product_id", "uid", "side", "type", "seq", "time", "qty", "price")
 
 // Indexes of members beyond those of a level.
 const (
@@ -109,6 +110,12 @@ const (
 func (KrakenFutures) Decode(frame []byte, d *Decoded) error {
 	i := jsonscan.Space(frame, 0)
 	feed, at := jsonscan.Text(frame, krakenFuturesKeys[0].Opens(frame, i))
+	if krakenFuturesTickerKeys[0].Opens(frame, i) >= 0 { // time: a ticker, as nearly always
+		if n := krakenFuturesTicker(frame, i, d); n >= 0 && jsonscan.End(frame, n) {
+			return nil
+		}
+		d.Reset()
+	}
 	if at < 0 && jsonscan.Find(frame, i, "event") == nil { // feed is not the first member
 		if feed = jsonscan.Find(frame, i, "feed"); feed != nil {
 			feed, _ = jsonscan.Text(feed, 0)
@@ -154,11 +161,7 @@ func krakenFuturesMessageAt(b []byte, i int, d *Decoded) int {
 			}
 			m.got |= 1 << uint(k)
 		}
-		if at = krakenFuturesKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, krakenFuturesKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, krakenFuturesKeys, k)
 	}
 	if at < 0 {
 		return at
@@ -310,7 +313,7 @@ func (m *krakenFuturesFrame) history(b []byte, d *Decoded) int {
 			if k >= 0 {
 				t.got |= 1 << uint(k)
 			}
-			k, at = jsonscan.Member(b, i, krakenFuturesKeys, k+1)
+			k, at = jsonscan.Member(b, i, krakenFuturesKeys, k)
 		}
 		if at < 0 || t.trade(d, true) < 0 {
 			return jsonscan.Bad

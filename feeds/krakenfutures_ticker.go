@@ -16,7 +16,7 @@ var krakenFuturesTickerKeys = jsonscan.Names(
 // krakenFuturesTickerUse maps the members above to what they are.
 var krakenFuturesTickerUse = [...]uint8{
 	krakenFuturesTickTime, krakenFuturesTickName, krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesRate,
-	krakenFuturesNext, krakenFuturesTickNext, krakenFuturesTickOther, krakenFuturesBid, krakenFuturesAsk, krakenFuturesBidSize, krakenFuturesAskSize,
+	krakenFuturesNext, krakenFuturesTickNext, krakenFuturesTickFeed, krakenFuturesBid, krakenFuturesAsk, krakenFuturesBidSize, krakenFuturesAskSize,
 	krakenFuturesLast + md.StatVolume, krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesLast + md.StatIndex,
 	krakenFuturesTickOther, krakenFuturesLast + md.StatLast, krakenFuturesTickOther, krakenFuturesTickSuspended,
 	krakenFuturesTickOther, krakenFuturesTickOther, krakenFuturesOI,
@@ -42,6 +42,7 @@ const (
 	krakenFuturesTickOther = krakenFuturesNums + iota
 	krakenFuturesTickTime
 	krakenFuturesTickName
+	krakenFuturesTickFeed
 	krakenFuturesTickNext
 	krakenFuturesTickSuspended
 	krakenFuturesTickPost
@@ -52,7 +53,7 @@ type krakenFuturesTick struct {
 	v               [krakenFuturesNums]int64
 	e               [krakenFuturesNums]int8
 	has             uint // bit per number
-	native          []byte
+	native, feed    []byte
 	ts, next        int64
 	suspended, post bool
 	hasStatus       bool
@@ -69,10 +70,7 @@ func krakenFuturesTicker(b []byte, i int, d *Decoded) int {
 		if at < 0 {
 			return at
 		}
-		use := uint8(krakenFuturesTickOther)
-		if uint(k) < uint(len(krakenFuturesTickerUse)) {
-			use = krakenFuturesTickerUse[k]
-		}
+		use := meaning(krakenFuturesTickerUse[:], k, krakenFuturesTickOther)
 		if i = t.member(b, at, use, d); i < 0 {
 			return i
 		}
@@ -82,13 +80,9 @@ func krakenFuturesTicker(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(k)
 		}
-		if at = keys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, keys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, keys, k)
 	}
-	if at < 0 || t.native == nil || t.v[krakenFuturesBidSize] < 0 || t.v[krakenFuturesAskSize] < 0 {
+	if at < 0 || t.native == nil || string(t.feed) != "ticker" && string(t.feed) != "ticker_lite" || t.v[krakenFuturesBidSize] < 0 || t.v[krakenFuturesAskSize] < 0 {
 		return jsonscan.Bad
 	}
 	t.events(d)
@@ -102,6 +96,8 @@ func (t *krakenFuturesTick) member(b []byte, at int, use uint8, d *Decoded) (nex
 		t.ts, next = jsonscan.Time(b, at)
 	case krakenFuturesTickName:
 		t.native, next = jsonscan.Text(b, at)
+	case krakenFuturesTickFeed:
+		t.feed, next = jsonscan.Text(b, at)
 	case krakenFuturesTickNext:
 		t.next, next = instant(b, at)
 	case krakenFuturesTickSuspended:

@@ -197,7 +197,8 @@ func kucoinRequest(dst [][]byte, subs []Sub, market int, op string, rq *Requests
 }
 
 // kucoinKeys are the members of frames in the order of the document.
-var kucoinKeys = jsonscan.Names("topic", "type", "subject", "sn", "data", "id", "code")
+var kucoinKeys = jsonscan.Names("topic", "type", "subject", "sn", "data", "id", "code").
+	Or("type", "topic", "subject", "data").Or("topic", "type", "subject", "data")
 
 // kucoinPush is what surrounds the data of a pushed frame.
 type kucoinPush struct{ topic, native, subject []byte }
@@ -209,7 +210,7 @@ func (kucoin) Decode(b []byte, d *Decoded) error {
 	var got once
 	data, i := 0, 0
 	k, at := jsonscan.First(b, jsonscan.Space(b, 0), kucoinKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinKeys, k) {
 		if at < 0 || !got.add(k) {
 			return scanErr(at)
 		}
@@ -335,7 +336,7 @@ func (kucoin) DecodeSnapshot(body []byte, in *md.Instrument, d *Decoded) error {
 	var got once
 	i := 0
 	k, at := jsonscan.First(body, at, kucoinSnapshotKeys)
-	for ; k != jsonscan.Closed; k, at = following(body, i, kucoinSnapshotKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(body, i, kucoinSnapshotKeys, k) {
 		if at < 0 || !got.add(k) {
 			break
 		}

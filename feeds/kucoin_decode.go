@@ -7,19 +7,19 @@ import (
 	"tickrelay/ring/md"
 )
 
-// kucoinTradeKeys are the members of a trade: ts is the futures', time spot's.
-var kucoinTradeKeys = jsonscan.Names("symbol", "sequence", "side", "size", "price", "takerOrderId", "time", "type",
-	"makerOrderId", "tradeId", "ts")
+// kucoinTradeKeys are the members of a trade, first of the futures.
+var kucoinTradeKeys = jsonscan.Names("symbol", "sequence", "side", "size", "price", "takerOrderId", "makerOrderId", "tradeId", "ts").
+	Or("makerOrderId", "price", "sequence", "side", "size", "symbol", "takerOrderId", "time", "tradeId", "type")
 
 // trade decodes a match; its side is the taker's.
 func (p *kucoinPush) trade(b []byte, i int, d *Decoded) int {
-	const needed = 1<<2 | 1<<3 | 1<<4 | 1<<9
+	const needed = 1<<2 | 1<<3 | 1<<4 | 1<<7
 	r := d.slot(md.KindTrade)
 	r.Count = 1
 	var text []byte
 	var got once
 	k, at := jsonscan.First(b, i, kucoinTradeKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinTradeKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinTradeKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -30,9 +30,9 @@ func (p *kucoinPush) trade(b []byte, i int, d *Decoded) int {
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
 		case 4:
 			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
-		case 6, 10:
+		case 8, 9:
 			r.TsEvent, i = jsonscan.Time(b, at)
-		case 9:
+		case 7:
 			r.ID, text, i = jsonscan.ID(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
@@ -63,7 +63,7 @@ func (p *kucoinPush) changes(b []byte, i int, d *Decoded) int {
 	var first, last uint64
 	var got, sides once
 	k, at := jsonscan.First(b, i, kucoinUpdateKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinUpdateKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinUpdateKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -95,7 +95,7 @@ func (p *kucoinPush) changes(b []byte, i int, d *Decoded) int {
 // kucoinSides reads the members asks and bids and drops prices of 0.
 func kucoinSides(b []byte, i int, d *Decoded, got *once) int {
 	k, at := jsonscan.First(b, i, kucoinSideKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinSideKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinSideKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -134,7 +134,7 @@ func (p *kucoinPush) whole(b []byte, i int, d *Decoded) int {
 	var seq uint64
 	var got once
 	k, at := jsonscan.First(b, i, kucoinWholeKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinWholeKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinWholeKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -170,7 +170,7 @@ func (p *kucoinPush) change(b []byte, i int, d *Decoded) int {
 	r := d.slot(md.KindBook)
 	var got once
 	k, at := jsonscan.First(b, i, kucoinChangeKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinChangeKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinChangeKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -228,7 +228,8 @@ func kucoinLevel(text []byte, r *md.Record) bool {
 
 // kucoinBBOKeys are the members of trade.ticker, then of tickerV2.
 var kucoinBBOKeys = jsonscan.Names("bestAsk", "bestAskSize", "bestBid", "bestBidSize", "price", "sequence", "size", "time",
-	"bestAskPrice", "bestBidPrice", "ts")
+	"bestAskPrice", "bestBidPrice", "ts", "symbol").
+	Or("symbol", "sequence", "bestBidSize", "bestBidPrice", "bestAskPrice", "bestAskSize", "ts")
 
 func (p *kucoinPush) bbo(b []byte, i int, d *Decoded) int {
 	from := len(d.Recs)
@@ -237,7 +238,7 @@ func (p *kucoinPush) bbo(b []byte, i int, d *Decoded) int {
 	var seq uint64
 	var got once
 	k, at := jsonscan.First(b, i, kucoinBBOKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinBBOKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinBBOKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -276,21 +277,37 @@ func (p *kucoinPush) bbo(b []byte, i int, d *Decoded) int {
 
 // ticker decodes the snapshot of spot, whose statistics are in data of its own.
 func (p *kucoinPush) ticker(b []byte, i int, d *Decoded) int {
-	data := jsonscan.Find(b, i, "data")
-	if len(data) == 0 || data[0] != '{' {
+	var got once
+	k, at := jsonscan.First(b, i, kucoinTickerKeys)
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinTickerKeys, k) {
+		if at < 0 || !got.add(k) {
+			return jsonscan.Bad
+		}
+		if k == 1 {
+			i = p.statistics(b, at, d)
+		} else {
+			i = jsonscan.Skip(b, at)
+		}
+		if i < 0 {
+			return i
+		}
+	}
+	if at < 0 || !got.have(1<<1) {
 		return jsonscan.Bad
 	}
-	if n := p.statistics(b, len(b)-len(data), d); n < 0 {
-		return n
-	}
-	return jsonscan.Skip(b, i)
+	return at
 }
+
+var kucoinTickerKeys = jsonscan.Names("sequence", "data")
 
 // kucoinStatKeys are the members of statistics: of spot's snapshot, of that of
 // futures, and of mark and index prices.
 var kucoinStatKeys = jsonscan.Names("lastTradedPrice", "open", "high", "low", "vol", "volValue", "datetime",
 	"lastPrice", "price24HoursBefore", "highPrice", "lowPrice", "volume", "turnover", "ts",
-	"markPrice", "indexPrice", "timestamp")
+	"markPrice", "indexPrice", "timestamp").
+	Or("askSize", "averagePrice", "baseCurrency", "buy", "changePrice", "changeRate", "close", "datetime", "high",
+		"lastTradedPrice", "low", "marketChange1h", "open", "symbol", "symbolCode", "trading", "vol", "volValue").
+	Or("highPrice", "lastPrice", "lowPrice", "price24HoursBefore", "priceChg", "priceChgPct", "symbol", "ts", "turnover", "volume")
 
 const kucoinTime = md.NumStats
 
@@ -306,11 +323,11 @@ func (p *kucoinPush) statistics(b []byte, i int, d *Decoded) int {
 	var ts int64
 	var got once
 	k, at := jsonscan.First(b, i, kucoinStatKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinStatKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinStatKeys, k) {
 		switch {
 		case at < 0 || !got.add(k):
 			return jsonscan.Bad
-		case k < 0:
+		case uint(k) >= uint(len(kucoinStats)):
 			i = jsonscan.Skip(b, at)
 		case kucoinStats[k] == kucoinTime:
 			ts, i = instant(b, at)
@@ -341,7 +358,7 @@ func (p *kucoinPush) funding(b []byte, i int, d *Decoded) int {
 	var ms uint64
 	var got once
 	k, at := jsonscan.First(b, i, kucoinFundingKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, kucoinFundingKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, kucoinFundingKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}

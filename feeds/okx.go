@@ -342,11 +342,7 @@ func okxBBO(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		if at = okxBBOKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, okxBBOKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, okxBBOKeys, k)
 	}
 	i = at
 	if i < 0 || got != 3 {
@@ -413,7 +409,7 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 	var k, at int
 	if n := okxUsualTrade(b, i, r); n >= 0 {
 		got = needed
-		k, at = jsonscan.Member(b, n, okxTradeKeys, 8)
+		k, at = jsonscan.Member(b, n, okxTradeKeys, 7)
 	} else {
 		*r = md.Record{Kind: md.KindTrade, Count: 1}
 		k, at = jsonscan.First(b, i, okxTradeKeys)
@@ -444,11 +440,7 @@ func okxTrade(b []byte, i int, d *Decoded) (text []byte, next int) {
 			return nil, i
 		}
 		got |= 1 << (uint(k) & 63)
-		if at = okxTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, okxTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, okxTradeKeys, k)
 	}
 	i = at
 	if i < 0 || got&needed != needed || r.Size < 0 {

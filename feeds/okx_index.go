@@ -94,7 +94,7 @@ func okxIndex(b []byte, i int, d *Decoded, native []byte) int {
 	var ts int64
 	var got once
 	k, at := jsonscan.First(b, i, okxIndexKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, okxIndexKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, okxIndexKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -130,7 +130,7 @@ func okxStatus(b []byte, i int, d *Decoded, _ []byte) int {
 	var title, state, service, env []byte
 	var got once
 	k, at := jsonscan.First(b, i, okxStatusKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, okxStatusKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, okxStatusKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}

@@ -32,7 +32,7 @@ func okxLiquidations(b []byte, i int, d *Decoded, _ []byte) int {
 	var native []byte
 	var got once
 	k, at := jsonscan.First(b, i, okxForcedKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, okxForcedKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, okxForcedKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}
@@ -66,7 +66,7 @@ func okxForced(b []byte, i int, d *Decoded) int {
 	r := d.slot(md.KindLiquidation)
 	var got once
 	k, at := jsonscan.First(b, i, okxDetailKeys)
-	for ; k != jsonscan.Closed; k, at = following(b, i, okxDetailKeys, k) {
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, okxDetailKeys, k) {
 		if at < 0 || !got.add(k) {
 			return jsonscan.Bad
 		}

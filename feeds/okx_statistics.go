@@ -37,10 +37,7 @@ func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 		if at < 0 {
 			return at
 		}
-		what := uint8(okxOther)
-		if uint(k) < uint(len(okxTickerStats)) {
-			what = okxTickerStats[k]
-		}
+		what := meaning(okxTickerStats[:], k, okxOther)
 		switch what {
 		case okxType:
 			var t []byte
@@ -58,11 +55,7 @@ func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		if at = okxTickerKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, okxTickerKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, okxTickerKeys, k)
 	}
 	i = at
 	if i < 0 || ts == 0 {
@@ -78,27 +71,34 @@ func okxTicker(b []byte, i int, d *Decoded, native []byte) int {
 	return i
 }
 
+// okxFundingKeys are the members of a funding rate in the order in which they
+// come.
+var okxFundingKeys = jsonscan.Names("fundingRate", "fundingTime", "instId", "instType", "method", "maxFundingRate",
+	"minFundingRate", "nextFundingRate", "nextFundingTime", "premium", "settFundingRate", "settState", "ts").
+	Or("formulaType", "fundingRate", "fundingTime", "impactValue", "instId", "instType", "interestRate", "maxFundingRate",
+		"method", "minFundingRate", "nextFundingRate")
+
 func okxFunding(b []byte, i int, d *Decoded, native []byte) int {
 	var ts, at, nextAt int64
 	now := md.Record{Kind: md.KindFunding, Level: 1}
 	next := md.Record{Kind: md.KindFunding, Level: 2}
 	var hasNow, hasNext bool
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		key, v := jsonscan.Key(b, i)
-		if v < 0 {
-			return v
+	var got once
+	k, v := jsonscan.First(b, i, okxFundingKeys)
+	for ; k != jsonscan.Closed; k, v = jsonscan.Member(b, i, okxFundingKeys, k) {
+		if v < 0 || !got.add(k) {
+			return jsonscan.Bad
 		}
-		switch string(key) {
-		case "fundingRate":
+		switch k {
+		case 0:
 			now.Price, now.PriceExp, hasNow, i = number(b, v)
-		case "nextFundingRate":
-			next.Price, next.PriceExp, hasNext, i = number(b, v)
-		case "fundingTime":
+		case 1:
 			at, i = instant(b, v)
-		case "nextFundingTime":
+		case 7:
+			next.Price, next.PriceExp, hasNext, i = number(b, v)
+		case 8:
 			nextAt, i = instant(b, v)
-		case "ts":
+		case 12:
 			ts, i = instant(b, v)
 		default:
 			i = jsonscan.Skip(b, v)
@@ -106,10 +106,9 @@ func okxFunding(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
 	}
-	if i < 0 {
-		return i
+	if v < 0 {
+		return v
 	}
 	var interval uint32
 	if nextAt > at && at > 0 {
@@ -127,22 +126,25 @@ func okxFunding(b []byte, i int, d *Decoded, native []byte) int {
 	if len(d.Recs) > from {
 		d.event(md.ChannelFunding, native, nil, from)
 	}
-	return i
+	return v
 }
+
+// okxOpenKeys are the members of an open interest in the order of the document.
+var okxOpenKeys = jsonscan.Names("instType", "instId", "oi", "oiCcy", "oiUsd", "ts")
 
 func okxOpenInterest(b []byte, i int, d *Decoded, native []byte) int {
 	r := md.Record{Kind: md.KindOpenInterest, Price: md.Absent}
 	has := false
-	i, more := jsonscan.Open(b, i, '{')
-	for more {
-		key, at := jsonscan.Key(b, i)
-		if at < 0 {
-			return at
+	var got once
+	k, at := jsonscan.First(b, i, okxOpenKeys)
+	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, okxOpenKeys, k) {
+		if at < 0 || !got.add(k) {
+			return jsonscan.Bad
 		}
-		switch string(key) {
-		case "oi":
+		switch k {
+		case 2:
 			r.Size, r.SizeExp, has, i = number(b, at)
-		case "ts":
+		case 5:
 			r.TsEvent, i = jsonscan.Time(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
@@ -150,11 +152,10 @@ func okxOpenInterest(b []byte, i int, d *Decoded, native []byte) int {
 		if i < 0 {
 			return i
 		}
-		i, more = jsonscan.Next(b, i, '{')
 	}
-	if i >= 0 && has {
+	if at >= 0 && has {
 		d.add(r)
 		d.event(md.ChannelOpenInterest, native, nil, len(d.Recs)-1)
 	}
-	return i
+	return at
 }

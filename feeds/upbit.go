@@ -111,7 +111,7 @@ func upbitMessage(b []byte, root int, d *Decoded) int {
 		if i < 0 {
 			return i
 		}
-		k, at = jsonscan.Member(b, i, upbitHead, 0)
+		k, at = jsonscan.Member(b, i, upbitHead, k)
 	}
 	if at < 0 {
 		return at

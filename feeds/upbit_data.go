@@ -10,7 +10,9 @@ import (
 var (
 	upbitTradeKeys = jsonscan.Names("ty", "cd", "tms", "td", "ttm", "ttms", "tp", "tv", "ab", "pcp", "c", "cp", "sid", "st",
 		"type", "code", "timestamp", "trade_date", "trade_time", "trade_timestamp", "trade_price", "trade_volume", "ask_bid",
-		"prev_closing_price", "change", "change_price", "sequential_id", "stream_type")
+		"prev_closing_price", "change", "change_price", "sequential_id", "stream_type").
+		Or("ty", "cd", "tms", "td", "ttm", "ttms", "tp", "tv", "ab", "pcp", "c", "cp", "sid", "bap", "bas", "bbp", "bbs", "st").
+		Or("type", "code")
 	upbitTradeIs = [...]uint8{0, upbitCode, 0, 0, 0, upbitTime, upbitPrice, upbitSize, upbitSide, 0, 0, 0, upbitID, upbitStream,
 		0, upbitCode, 0, 0, 0, upbitTime, upbitPrice, upbitSize, upbitSide, 0, 0, 0, upbitID, upbitStream}
 )
@@ -36,10 +38,7 @@ func upbitTrade(b []byte, i int, d *Decoded) int {
 		if at < 0 {
 			return at
 		}
-		what := uint8(0)
-		if uint(k) < uint(len(upbitTradeIs)) {
-			what = upbitTradeIs[k]
-		}
+		what := meaning(upbitTradeIs[:], k, 0)
 		switch what {
 		case upbitCode:
 			native, i = jsonscan.Text(b, at)
@@ -67,11 +66,7 @@ func upbitTrade(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << what
 		}
-		if at = upbitTradeKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, upbitTradeKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, upbitTradeKeys, k)
 	}
 	const needed = 1<<upbitCode | 1<<upbitTime | 1<<upbitPrice | 1<<upbitSize | 1<<upbitSide | 1<<upbitID
 	if at < 0 || got&needed != needed || r.Size < 0 {
@@ -132,7 +127,7 @@ func upbitBook(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << uint(what)
 		}
-		k, at = jsonscan.Member(b, i, upbitBookKeys, k+1)
+		k, at = jsonscan.Member(b, i, upbitBookKeys, k)
 	}
 	if at < 0 || got&38 != 38 {
 		return jsonscan.Bad
@@ -194,7 +189,7 @@ func (d *Decoded) upbitUnits(b []byte, i int) int {
 
 // upbitUsualUnit reads a unit whose members come in the venue's order and are all
 // it has; a negative index says that it is otherwise.
-func upbitUsualUnit(b []byte, i int, names []jsonscan.Name, ask, bid *md.Record) int {
+func upbitUsualUnit(b []byte, i int, names jsonscan.NameList, ask, bid *md.Record) int {
 	ask.Price, ask.PriceExp, i = jsonscan.Number(b, names[0].Opens(b, i))
 	bid.Price, bid.PriceExp, i = jsonscan.Number(b, names[1].After(b, i))
 	ask.Size, ask.SizeExp, i = jsonscan.Number(b, names[2].After(b, i))
@@ -206,7 +201,7 @@ func upbitUsualUnit(b []byte, i int, names []jsonscan.Name, ask, bid *md.Record)
 }
 
 // upbitUnit reads a unit in any order; Closed says that it lacks one of the names.
-func upbitUnit(b []byte, i int, names []jsonscan.Name, ask, bid *md.Record) int {
+func upbitUnit(b []byte, i int, names jsonscan.NameList, ask, bid *md.Record) int {
 	var got uint
 	k, at := jsonscan.First(b, i, names)
 	for k != jsonscan.Closed {
@@ -234,7 +229,7 @@ func upbitUnit(b []byte, i int, names []jsonscan.Name, ask, bid *md.Record) int 
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, names, k+1)
+		k, at = jsonscan.Member(b, i, names, k)
 	}
 	if at >= 0 && got != 15 {
 		return jsonscan.Closed
@@ -281,10 +276,7 @@ func upbitTicker(b []byte, i int, d *Decoded) int {
 		if at < 0 {
 			return at
 		}
-		what := uint8(upbitOther)
-		if uint(k) < uint(len(upbitTickerIs)) {
-			what = upbitTickerIs[k]
-		}
+		what := meaning(upbitTickerIs[:], k, upbitOther)
 		switch what {
 		case upbitName:
 			native, i = jsonscan.Text(b, at)
@@ -308,11 +300,7 @@ func upbitTicker(b []byte, i int, d *Decoded) int {
 			}
 			got |= 1 << what
 		}
-		if at = upbitTickerKeys[k+1].After(b, i); at >= 0 {
-			k++
-		} else {
-			k, at = jsonscan.Member(b, i, upbitTickerKeys, k+1)
-		}
+		k, at = jsonscan.Member(b, i, upbitTickerKeys, k)
 	}
 	if at < 0 || native == nil || ts == 0 {
 		return jsonscan.Bad

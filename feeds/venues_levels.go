@@ -1,6 +1,8 @@
 package feeds
 
 import (
+	"encoding/binary"
+
 	"tickrelay/feeds/jsonscan"
 	"tickrelay/ring/md"
 )
@@ -217,11 +219,13 @@ func instant(b []byte, i int) (ns int64, next int) {
 
 // aggressor reads a side given as the string "buy" or "sell" in any case.
 func aggressor(b []byte, i int) (side uint8, next int) {
-	if i >= 0 && len(b)-i >= 6 {
-		if string(b[i:i+5]) == `"buy"` {
+	if i >= 0 && len(b)-i >= 8 {
+		// The letters lowered, the quotes as they are.
+		w := binary.LittleEndian.Uint64(b[i:])
+		if (w|0x20202000)&0xFFFFFFFFFF == '"'|'b'<<8|'u'<<16|'y'<<24|'"'<<32 {
 			return md.SideBuy, i + 5
 		}
-		if string(b[i:i+6]) == `"sell"` {
+		if (w|0x2020202000)&0xFFFFFFFFFFFF == '"'|'s'<<8|'e'<<16|'l'<<24|'l'<<32|'"'<<40 {
 			return md.SideSell, i + 6
 		}
 	}

@@ -1,7 +1,5 @@
 package feeds
 
-import "tickrelay/feeds/jsonscan"
-
 // once tracks which members of an object were seen, by their index in its names.
 type once uint64
 
@@ -20,11 +18,11 @@ func (o *once) add(k int) bool {
 // have reports whether all of the members, given as bits, were seen.
 func (o once) have(members once) bool { return o&members == members }
 
-// following is jsonscan.Member behind the value of member k, quick where the
-// next one comes in the order of names.
-func following(b []byte, i int, names []jsonscan.Name, k int) (field, next int) {
-	if at := names[k+1].After(b, i); at >= 0 {
-		return k + 1, at
+// meaning is what member k is by the table beside its names; other for one that
+// the table does not have.
+func meaning(table []uint8, k int, other uint8) uint8 {
+	if uint(k) < uint(len(table)) {
+		return table[k]
 	}
-	return jsonscan.Member(b, i, names, k+1)
+	return other
 }

@@ -8,7 +8,7 @@ import (
 // levelObjects reads one side of a book, an array of objects whose price, size
 // and, where there is a third name, number of orders are called as in names.
 // Other members are stepped over.
-func (d *Decoded) levelObjects(b []byte, i int, side uint8, names []jsonscan.Name) int {
+func (d *Decoded) levelObjects(b []byte, i int, side uint8, names jsonscan.NameList) int {
 	i, more := jsonscan.Open(b, i, '[')
 	for more {
 		r := d.slot(md.KindBook)
@@ -35,7 +35,7 @@ func (d *Decoded) levelObjects(b []byte, i int, side uint8, names []jsonscan.Nam
 
 // usualLevelObject reads a level whose members come in the order of names and
 // are all it has; a negative index says that it is otherwise.
-func usualLevelObject(b []byte, i int, names []jsonscan.Name, r *md.Record) int {
+func usualLevelObject(b []byte, i int, names jsonscan.NameList, r *md.Record) int {
 	r.Price, r.PriceExp, i = jsonscan.Number(b, names[0].Opens(b, i))
 	r.Size, r.SizeExp, i = jsonscan.Number(b, names[1].After(b, i))
 	if len(names) > 3 {
@@ -53,7 +53,7 @@ func usualLevelObject(b []byte, i int, names []jsonscan.Name, r *md.Record) int 
 }
 
 // levelObject reads a level in any order.
-func levelObject(b []byte, i int, names []jsonscan.Name, r *md.Record) int {
+func levelObject(b []byte, i int, names jsonscan.NameList, r *md.Record) int {
 	var got uint
 	k, at := jsonscan.First(b, i, names)
 	for k != jsonscan.Closed {
@@ -83,7 +83,7 @@ func levelObject(b []byte, i int, names []jsonscan.Name, r *md.Record) int {
 			}
 			got |= 1 << uint(k)
 		}
-		k, at = jsonscan.Member(b, i, names, k+1)
+		k, at = jsonscan.Member(b, i, names, k)
 	}
 	if at < 0 || got&3 != 3 {
 		return jsonscan.Bad

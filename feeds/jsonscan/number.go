@@ -31,10 +31,10 @@ func eight(t uint64) uint64 {
 // decimals in the text; digits that no int64 holds are Range, unless zeros at
 // the end are all that is too much, which then are left out.
 func Number(b []byte, i int) (mant int64, exp int8, next int) {
-	room := len(b) - i // no load below is at an index of room or beyond
-	if i < 0 || room < 1+8+1 || b[i] != '"' {
-		return numberSlow(b, i)
+	if i < 0 || len(b)-i < 1+8+1 || b[i] != '"' {
+		return bare(b, i)
 	}
+	room := len(b) - i // no load below is at an index of room or beyond
 	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
 	t := load64(q, 1) ^ zeros
 	x := nonDigits(t)
@@ -55,19 +55,14 @@ func Number(b []byte, i int) (mant int64, exp int8, next int) {
 		return int64(eight(t << ((64 - 8*n) & 63))), 0, i + at + 1
 	}
 	if n == 0 {
-		return numberSlow(b, i)
+		return words(b, i)
 	}
 	m := eight(t << ((64 - 8*n) & 63))
 	if n == 8 {
-		if room < 9+8+1 {
+		if m, n = further(q, at, room, m); n > 7 {
 			return numberSlow(b, i)
 		}
-		t = load64(q, 9) ^ zeros
-		n = bits.TrailingZeros64(nonDigits(t)) >> 3
-		if n == 8 {
-			return numberSlow(b, i)
-		}
-		m, at = m*tens[n&15]+eight(t<<uint(64-8*n)), 9+n
+		at += n
 	}
 	if load8(q, at) == '.' {
 		if room < at+1+8+1 {
@@ -82,7 +77,7 @@ func Number(b []byte, i int) (mant int64, exp int8, next int) {
 		exp, at = int8(-n), at+1+n
 	}
 	if load8(q, at) != '"' {
-		return numberSlow(b, i)
+		return words(b, i)
 	}
 	return int64(m), exp, i + at + 1
 }
@@ -93,7 +88,7 @@ func numberSlow(b []byte, i int) (mant int64, exp int8, next int) {
 		return 0, 0, Bad
 	}
 	if b[i] != '"' {
-		return bare(b, i)
+		return number(b, i, true)
 	}
 	mant, exp, next = number(b, i+1, false)
 	if next >= 0 {
@@ -368,6 +363,57 @@ func timeSlow(b []byte, i int) (ns int64, next int) {
 		return 0, Range
 	}
 	return int64(u), i
+}
+
+// Millis is Time for milliseconds that may have decimals; those finer than a
+// nanosecond are cut off.
+func Millis(b []byte, i int) (ns int64, next int) {
+	const room = 1 + 13 + 1 + 8 + 1
+	if i < 0 || len(b)-i < room {
+		return millisSlow(b, i)
+	}
+	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
+	at := 0
+	quoted := load8(q, 0) == '"'
+	if quoted {
+		at = 1
+	}
+	x, y := load64(q, at)^zeros, load64(q, at+5)^zeros
+	if load8(q, at+13) != '.' || nonDigits(x)|nonDigits(y) != 0 || x&0xFF == 0 {
+		return millisSlow(b, i)
+	}
+	f := load64(q, at+14) ^ zeros
+	n := bits.TrailingZeros64(nonDigits(f)) >> 3
+	at += 14 + n
+	ms := eight(x)*1e5 + eight(y&^0xFFFFFF)
+	if n == 0 || n > 6 || ms > maxMillis || quoted && load8(q, at) != '"' || !quoted && load8(q, at) != ',' {
+		return millisSlow(b, i)
+	}
+	if quoted {
+		at++
+	}
+	return int64(ms*1e6 + eight(f<<((64-8*n)&63))*tens[(6-n)&15]), i + at
+}
+
+// millisSlow is Millis for any number of digits.
+func millisSlow(b []byte, i int) (ns int64, next int) {
+	if ns, next = Time(b, i); next >= 0 && (next >= len(b) || b[next] != '.') {
+		return ns, next
+	}
+	m, e, next := Number(b, i)
+	if next < 0 {
+		return 0, next
+	}
+	for e < -6 {
+		m, e = m/10, e+1
+	}
+	for ; e > -6 && m <= math.MaxInt64/10; e-- {
+		m *= 10
+	}
+	if m < 0 || m != 0 && e != -6 {
+		return 0, Range
+	}
+	return m, next
 }
 
 // ID reads the identifier at i, an integer or a string. One that is the

@@ -237,43 +237,63 @@ func Skip(b []byte, i int) int {
 	if uint(i) >= uint(len(b)) {
 		return Bad
 	}
-	// The end of a string of up to fifteen bytes, which are of mixed length, is
-	// found without a branch that does not predict.
-	if c := b[i]; c == '"' && len(b)-i >= 1+16 {
-		q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
-		m, at := special(load64(q, 1)), 1
-		if w := special(load64(q, 9)); m == 0 {
-			m, at = w, 9
-		}
-		if m != 0 {
-			if at += bits.TrailingZeros64(m) >> 3; load8(q, at) == '"' {
-				return i + at + 1
-			}
-		}
-	} else if c == '{' || c == '[' {
-		return skipNested(b, i)
-	}
-	return skipScalar(b, i)
-}
-
-func skipScalar(b []byte, i int) int {
 	switch c := b[i]; {
 	case c == '"':
-		_, n := Text(b, i)
-		return n
+		return skipText(b, i)
 	case c == '-' || c-'0' <= 9:
 		return skipNumber(b, i)
-	case c == 't':
+	case c == '{' || c == '[':
+		return skipNested(b, i)
+	}
+	return skipWord(b, i)
+}
+
+// skipText is Skip for a string. The end of one of up to fifteen bytes, which
+// are of mixed length, is found without a branch that does not predict.
+func skipText(b []byte, i int) int {
+	if len(b)-i < 1+16 {
+		_, i = Text(b, i)
+		return i
+	}
+	q := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
+	m, at := special(load64(q, 1)), 1
+	if w := special(load64(q, 9)); m == 0 {
+		m, at = w, 9
+	}
+	for ; m == 0; m = special(load64(q, at)) {
+		if at += 8; len(b)-i < at+8 {
+			_, i = textSlow(b, i+1, i+at)
+			return i
+		}
+	}
+	if at += bits.TrailingZeros64(m) >> 3; load8(q, at) == '"' {
+		return i + at + 1
+	}
+	_, i = textSlow(b, i+1, i+at)
+	return i
+}
+
+// skipWord is Skip for true, false and null.
+func skipWord(b []byte, i int) int {
+	switch b[i] {
+	case 't':
 		return Literal(b, i, "true")
-	case c == 'f':
+	case 'f':
 		return Literal(b, i, "false")
-	case c == 'n':
+	case 'n':
 		return Literal(b, i, "null")
 	}
 	return Bad
 }
 
+// digits steps over the digits at i.
 func digits(b []byte, i int) int {
+	for len(b)-i >= 8 {
+		n := bits.TrailingZeros64(nonDigits(binary.LittleEndian.Uint64(b[i:])^zeros)) >> 3
+		if i += n; n < 8 {
+			return i
+		}
+	}
 	for uint(i) < uint(len(b)) && b[i]-'0' <= 9 {
 		i++
 	}
@@ -315,8 +335,12 @@ func skipNested(b []byte, i int) int {
 			return Bad
 		}
 		more := false
-		switch c := b[i]; c {
-		case '{', '[':
+		switch c := b[i]; {
+		case c == '"':
+			i = skipText(b, i)
+		case c == '-' || c-'0' <= 9:
+			i = skipNumber(b, i)
+		case c == '{' || c == '[':
 			if depth++; depth > MaxDepth {
 				return Bad
 			}
@@ -332,9 +356,10 @@ func skipNested(b []byte, i int) int {
 				depth--
 			}
 		default:
-			if i = skipScalar(b, i); i < 0 {
-				return Bad
-			}
+			i = skipWord(b, i)
+		}
+		if i < 0 {
+			return Bad
 		}
 		for !more {
 			if depth == 0 {

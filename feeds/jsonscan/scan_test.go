@@ -54,6 +54,14 @@ func TestNumber(t *testing.T) {
 	f("92233720368547.75807000000", 9223372036854775807, -5) // zeros that do not fit are left out
 	f("12345678901234567890000000", 1234567890123456789, 7)
 	f("0.000000000000000000000001", 1, -24)
+	f("127000000.00000000", 12700000000000000, -8)
+	f("-127345000.5", -1273450005, -1)
+	f("0.0001699799259033", 1699799259033, -16)
+	f("-0.000006459", -6459, -9)
+	f("-0.0", 0, -1)
+	f("123456789012345.123", 123456789012345123, -3)
+	f("123456789012345.1234", 1234567890123451234, -4)
+	f("1234567890123456", 1234567890123456, 0)
 }
 
 func TestNumberRefused(t *testing.T) {
@@ -142,6 +150,27 @@ func TestTime(t *testing.T) {
 	}
 }
 
+func TestMillis(t *testing.T) {
+	for in, want := range map[string]int64{
+		`"1763842101120.4578"`: 1763842101120457800, `1763842101120.4578`: 1763842101120457800, `"1763842101120"`: 1763842101120e6,
+		`"1763842101.123456789"`: 1763842101123456, `"9200000000000.999999"`: 9200000000000999999, `"1763842101120.0"`: 1763842101120e6, `0`: 0, `"1.5"`: 1500000,
+		`1763842101120`: 1763842101120e6, `"1e3"`: 1e9,
+	} {
+		for _, tail := range [...]string{"", `,"more":"of the same frame"}`} {
+			got, n := Millis(exact(in+tail), 0)
+			if got != want || n != len(in) {
+				t.Errorf("Millis(%s) = %d, %d, want %d", in, got, n, want)
+			}
+		}
+	}
+	for in, want := range map[string]int{`""`: Bad, `null`: Bad, `"1763842101120.x"`: Bad, `"1763842101120.12`: Bad, `"-1.5"`: Range,
+		`"1e30"`: Range, `"1763842101120.12345678912"`: Range, `"9300000000000.5"`: Range, `"x"`: Bad} {
+		if _, n := Millis(exact(in+`,"more":"of the same frame"`), 0); n != want {
+			t.Errorf("Millis(%s) gives %d, want %d", in, n, want)
+		}
+	}
+}
+
 func TestID(t *testing.T) {
 	if id, text, n := ID(exact(`"1235670809402884097"`), 0); id != 1235670809402884097 || text != nil || n != 21 {
 		t.Errorf("decimal id: %d %q %d", id, text, n)
@@ -217,11 +246,47 @@ func TestMember(t *testing.T) {
 	}
 }
 
+// TestMemberOrders walks objects in a usual order and in others: the fields are
+// the same.
+func TestMemberOrders(t *testing.T) {
+	names := Names("type", "price", "size", "a_long_member_name").Or("size", "type", "more", "price").Or("type", "more")
+	number := map[string]int{"type": 0, "price": 1, "size": 2, "a_long_member_name": 3, "more": 4, "unknown": -1}
+	for _, order := range [...][]string{{"type", "price", "size", "a_long_member_name"}, {"size", "type", "more", "price"},
+		{"type", "more", "unknown", "price"}, {"a_long_member_name", "size"}, {"unknown"}, {"more", "size", "a_long_member_name", "type"}} {
+		for _, sep := range [...]string{"", " "} {
+			text := "{"
+			for k, name := range order {
+				text += sep + `"` + name + `":` + sep + "1" + sep
+				if k < len(order)-1 {
+					text += ","
+				}
+			}
+			b := exact(text + "}")
+			k, at := First(b, 0, names)
+			for _, name := range order {
+				if k != number[name] || at < 0 || b[at] != '1' {
+					t.Fatalf("%s: %q is %d at %d", b, name, k, at)
+				}
+				k, at = Member(b, at+1, names, k)
+			}
+			if k != Closed || at != len(b) {
+				t.Errorf("%s: ends with %d at %d", b, k, at)
+			}
+		}
+	}
+	before := Names("a", "b")
+	_ = before.Or("b", "a")
+	if before[1].ways != 0 {
+		t.Error("Or changes the list that it adds to")
+	}
+}
+
 // FuzzScan holds Skip to encoding/json on validity, and the walk by Open, Key,
 // Next to Skip.
 func FuzzScan(f *testing.F) {
 	for _, s := range [...]string{`{}`, `[]`, `{"a":[1,2.5,-0e+1,"x\"\u00e9",null,true,false,{"b":{}}]}`, ` [ 1 , {"k" : "v"} ] `,
-		`{"a":}`, `[1,]`, `{"a":1,}`, `"\x"`, `01`, `1.`, `-`, "\"\x01\"", `{"a" 1}`, `nul`, `[[[[]]]]`, "\"é\"", `{"":""}`, `"\ud800"`} {
+		`{"a":}`, `[1,]`, `{"a":1,}`, `"\x"`, `01`, `1.`, `-`, "\"\x01\"", `{"a" 1}`, `nul`,
+		`{"t":"2026-08-09T21:05:48.228568804Z","u":"2026-08-09T21:05:48.228Z","ms":"1763842100123.456789","n":-123456789.123456789}`, `[[[[]]]]`, "\"é\"", `{"":""}`, `"\ud800"`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -320,6 +385,14 @@ func checkValue(t *testing.T, b []byte, i int) {
 	ns, n := Time(b, i)
 	if ns2, n2 := timeSlow(b, i); ns != ns2 || n != n2 {
 		t.Fatalf("Time at %d: %d %d, slow %d %d: %q", i, ns, n, ns2, n2, b)
+	}
+	ns, n = Millis(b, i)
+	if ns2, n2 := millisSlow(b, i); ns != ns2 || n != n2 {
+		t.Fatalf("Millis at %d: %d %d, slow %d %d: %q", i, ns, n, ns2, n2, b)
+	}
+	ns, n = ISOTime(b, i)
+	if ns2, n2 := isoTimeSlow(b, i); ns != ns2 || n != n2 {
+		t.Fatalf("ISOTime at %d: %d %d, slow %d %d: %q", i, ns, n, ns2, n2, b)
 	}
 	p, s, pe, se, n := Pair(b, i)
 	p2, s2, pe2, se2, n2 := pairSlow(b, i)
