@@ -78,6 +78,9 @@ type Config struct {
 	// TLS encrypts the port. nil: plain text.
 	TLS *TLSConfig
 
+	// Archive is what {"op":"replay"} serves. nil: nothing.
+	Archive Archive
+
 	// Deflate offers permessage-deflate (RFC 7692). What is compressed costs the hub
 	// some microseconds per KiB, once, however many clients take it.
 	Deflate bool
@@ -146,6 +149,12 @@ type Limits struct {
 	// 256 MiB; beyond it the older half of a topic's bars goes before its day is
 	// over.
 	CandleBytes int
+	// MaxReplays is the number of replays at a time, of all clients together,
+	// default 8. Each holds the books of its topics and at most 1 MiB of messages.
+	MaxReplays int
+	// ReplayStall closes a connection whose replay waits for it and of which it has
+	// read nothing for this long, default 10 min. Until then the past waits.
+	ReplayStall time.Duration
 	// MaxWindows is the number of different depth and conflate_ms pairs that are
 	// kept per topic, default 16.
 	MaxWindows int
@@ -202,6 +211,8 @@ func (l Limits) withDefaults() Limits {
 	number(&l.QueueMessages, 1024)
 	number(&l.QueueBytes, 4<<20)
 	number(&l.MaxWindows, 16)
+	number(&l.MaxReplays, 8)
+	span(&l.ReplayStall, 10*time.Minute)
 	number(&l.HistoryRecords, 4096)
 	number(&l.HistoryBytes, 64<<20)
 	number(&l.CandleBytes, 256<<20)
@@ -247,7 +258,7 @@ func (c *Config) validate() error {
 		{"handshakes", l.Handshakes, 0}, {"handshakes per addr", l.HandshakesPerAddr, 0}, {"offences", l.Offences, 1}, {"max http", l.MaxHTTP, 1}, {"max head", l.MaxHead, 256},
 		{"max message", l.MaxMessage, 125}, {"max topics", l.MaxTopics, 1}, {"requests", l.Requests, 1},
 		{"request burst", l.RequestBurst, 1}, {"queue messages", l.QueueMessages, 8},
-		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1},
+		{"queue bytes", l.QueueBytes, 4096}, {"max windows", l.MaxWindows, 1}, {"max replays", l.MaxReplays, 1},
 	} {
 		if n.value < n.min {
 			bad("limit %s = %d: want at least %d", n.name, n.value, n.min)
@@ -258,7 +269,7 @@ func (c *Config) validate() error {
 		value time.Duration
 	}{
 		{"head timeout", l.HeadTimeout}, {"slow timeout", l.SlowTimeout}, {"ping every", l.PingEvery},
-		{"pong timeout", l.PongTimeout}, {"message timeout", l.MessageTimeout}, {"close timeout", l.CloseTimeout}, {"drain timeout", l.DrainTimeout},
+		{"pong timeout", l.PongTimeout}, {"message timeout", l.MessageTimeout}, {"close timeout", l.CloseTimeout}, {"replay stall", l.ReplayStall}, {"drain timeout", l.DrainTimeout},
 	} {
 		if d.value < 0 {
 			bad("limit %s = %s: want a positive time", d.name, d.value)

@@ -57,6 +57,7 @@ type conn struct {
 	refilled  int64 // mono ns
 	inflight  int16 // requests that the hub has not answered
 	raw       uint8 // passthrough: the venue's number from 1; 0: the protocol of the relay
+	replaying bool  // its run is in shard.pasts
 	tokens    float32
 	refused   int32
 	begun     uint32 // ms of the mono clock at which the message that is incomplete began, else 0

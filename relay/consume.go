@@ -132,7 +132,7 @@ func (h *hub) eventRecords(ev []md.Record) {
 	for _, st := range t.streams {
 		h.event(st, ev)
 	}
-	if t.channel == md.ChannelTrades {
+	if t.channel == md.ChannelTrades && !h.past {
 		h.candleTrades(t, ev)
 	}
 }

@@ -145,6 +145,7 @@ func sift(topics []*topic, g *auth.Grant) []*topic {
 // authorized puts a connection's new grant in force: what it no longer covers ends.
 func (h *hub) authorized(r *request) {
 	k := h.clientOf(r)
+	k.leavePast()
 	var ended []*topic
 	for t, st := range k.streams.all() {
 		if !r.grant.Topic(t.name) {

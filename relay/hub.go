@@ -29,6 +29,10 @@ type hub struct {
 	inbox  inbox[request]
 	bell   chan struct{}
 
+	archive Archive      // of replays; nil: none
+	past    bool         // of one replay: makes no candles
+	clock   func() int64 // wall, in tests and replays; nil: the system's
+
 	byKey   [][]*topic        // by instrument, then channel
 	byName  map[string]*topic //
 	topics  []*topic          // in order of appearance
@@ -75,7 +79,7 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 		historySpare: cfg.Limits.HistoryBytes / md.RecordSize,
 	}
 	h.shown.Store(cfg.Table)
-	h.reopen = cfg.OpenTable
+	h.reopen, h.archive = cfg.OpenTable, cfg.Archive
 	start := time.Now()
 	h.mono = func() int64 { return int64(time.Since(start)) }
 	h.inbox.wake = h.ring
@@ -84,7 +88,12 @@ func newHub(cfg *Config, stats *hubStats) *hub {
 }
 
 // wall is CLOCK_REALTIME in ns.
-func (h *hub) wall() int64 { return time.Now().UnixNano() }
+func (h *hub) wall() int64 {
+	if h.clock != nil {
+		return h.clock()
+	}
+	return time.Now().UnixNano()
+}
 
 // ring makes the hub's loop look round. Safe from any goroutine.
 func (h *hub) ring() {

@@ -18,6 +18,8 @@ const (
 	deliverDone                       // a request is answered
 	deliverClose                      // a passthrough client is to go, with this close frame
 	deliverRetire                     // everybody is to go, within from ns
+	deliverPastBegin                  // a replay begins on a connection
+	deliverPast                       // a frame of it
 )
 
 // delivery is one message to a shard.
@@ -29,6 +31,8 @@ type delivery struct {
 	frame  *frame             // of anything else, may be nil
 	conn   *conn
 	info   *streamInfo // with deliverSubscribe, and of an event with from
+	past   *pastRun    // of a replay
+	last   bool        // with deliverPast: the end
 	rebase bool        // with deliverSubscribe: the first message later connects to from
 	from   uint64      // with deliverEvent: when it was received, wall ns; 0: its delivery is not timed
 }

@@ -22,6 +22,7 @@ type collector struct {
 	httpAnswers, resumed, replayed, history, candleBytes, candlesLost *prometheus.Desc
 	deflated, deflateBytes, deflateSeconds, deflateSaved              *prometheus.Desc
 	reloads, certExpiry, reauthFailed                                 *prometheus.Desc
+	pasts, pastEvents                                                 *prometheus.Desc
 	deliver, deliverNegative                                          *prometheus.Desc
 }
 
@@ -65,6 +66,8 @@ func newCollector(g *Gateway) *collector {
 		encoded:         d("hub_encoded_total", "Frames encoded, by format.", "format"),
 		resumed:         d("resumed_topics_total", "Topics that clients resumed, by what they got.", "outcome"),
 		replayed:        d("replayed_bytes_total", "Bytes made from histories for clients that resumed."),
+		pasts:           d("replays", "Replays of the recording under way."),
+		pastEvents:      d("replay_events_total", "Events of the recording in replays that have ended."),
 		candleBytes:     d("candle_bytes", "Memory of all candles."),
 		candlesLost:     d("candles_incomplete_total", "What candles do not show, by what: late trades, inexact bars (a quantity that no int64 holds), bars dropped for want of memory.", "what"),
 		history:         d("history_bytes", "Memory of the topics' histories."),
@@ -170,6 +173,8 @@ func (c *collector) hub(ch chan<- prometheus.Metric) {
 		counter(ch, c.resumed, s.resumed[i].Load(), name)
 	}
 	counter(ch, c.replayed, s.replayed.Load())
+	gauge(ch, c.pasts, float64(s.pasts.Load()))
+	counter(ch, c.pastEvents, s.pastEvents.Load())
 	gauge(ch, c.history, float64(s.history.Load()))
 	gauge(ch, c.candleBytes, float64(s.candles.bytes.Load()))
 	counter(ch, c.candlesLost, s.candles.late.Load(), "late")

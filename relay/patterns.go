@@ -1,6 +1,9 @@
 package relay
 
 import (
+	"cmp"
+	"slices"
+
 	"tickrelay/relay/auth"
 	"tickrelay/ring/md"
 )
@@ -64,6 +67,23 @@ func (h *hub) release(c *conn, k *client, p *patternHolders) {
 	}
 }
 
+// holding are the patterns that select a topic, in an order that depends on them
+// alone: of a connection that holds two with other options the first one counts.
+func (h *hub) holding(t *topic, literal bool) []*patternHolders {
+	var found []*patternHolders
+	for key, holders := range h.patterns {
+		if key.pattern.Literal() == literal && key.pattern.Match(t.name) {
+			found = append(found, holders)
+		}
+	}
+	slices.SortFunc(found, func(a, b *patternHolders) int {
+		x, y := &a.key, &b.key
+		return cmp.Or(cmp.Compare(x.pattern.String(), y.pattern.String()), cmp.Compare(x.opt.depth, y.opt.depth),
+			cmp.Compare(x.opt.conflate, y.opt.conflate), cmp.Compare(x.opt.policy, y.opt.policy))
+	})
+	return found
+}
+
 // announce tells of a topic that has appeared or begins a new epoch, and joins those
 // who wait for it.
 func (h *hub) announce(t *topic) {
@@ -75,12 +95,9 @@ func (h *hub) announce(t *topic) {
 		}
 	}
 	for _, literal := range []bool{true, false} { // who names the topic wants those options
-		for key, holders := range h.patterns {
-			if key.pattern.Literal() != literal || !key.pattern.Match(t.name) {
-				continue
-			}
+		for _, holders := range h.holding(t, literal) {
 			for c := range holders.conns {
-				if h.joinLater(c, t, key.opt) {
+				if h.joinLater(c, t, holders.key.opt) {
 					told = append(told, c)
 				}
 			}

@@ -25,10 +25,11 @@ const (
 
 	codeForbidden    = "forbidden"    // a topic that the token does not cover
 	codeUnauthorized = "unauthorized" // the token of auth is not accepted
+	codeBusy         = "busy"         // a replay runs on the connection, or it has subscriptions
 )
 
 var errorCodes = [...]string{codeJSON, codeRequest, codeOp, codeTopic, codeOption,
-	codeUnsupported, codeLimit, codeRate, codeForbidden, codeUnauthorized}
+	codeUnsupported, codeLimit, codeRate, codeForbidden, codeUnauthorized, codeBusy}
 
 // operation is what a client may ask.
 type operation uint8
@@ -40,11 +41,13 @@ const (
 	opList
 	opPing
 	opAuth
+	opReplay
+	opStop
 	opUnknown
 	numOps
 )
 
-var operations = [numOps]string{"subscribe", "resume", "unsubscribe", "list", "ping", "auth", "unknown"}
+var operations = [numOps]string{"subscribe", "resume", "unsubscribe", "list", "ping", "auth", "replay", "stop", "unknown"}
 
 // maxInflight bounds the requests of one connection that wait for the hub.
 const maxInflight = 32
@@ -157,8 +160,13 @@ func parseRequest(p *fastjson.Parser, text []byte, l *Limits) (op operation, r r
 		if r.token = string(v.GetStringBytes("token")); r.token == "" {
 			err = bad(codeRequest, "token must be a string")
 		}
+	case opReplay:
+		r.op = requestReplay
+		err = pastOf(v, &r, l, time.Now().UnixNano())
+	case opStop:
+		r.op = requestStop
 	case opUnknown:
-		err = bad(codeOp, "op must be subscribe, resume, unsubscribe, list, ping or auth")
+		err = bad(codeOp, "op must be subscribe, resume, unsubscribe, list, ping, auth, replay or stop")
 	}
 	return op, r, err
 }

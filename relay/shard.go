@@ -43,8 +43,9 @@ type shard struct {
 	buf      []byte // of reads
 	gather   []byte // of writes
 	gathered []*frame
-	runs     [numFormats]run // of deliverRun
-	queues   [][]queued      // spare
+	runs     [numFormats]run    // of deliverRun
+	queues   [][]queued         // spare
+	pasts    map[*conn]*pastRun // replays of connections, where conn.replaying
 	parser   fastjson.Parser
 	unpacker unpacker
 	ping     *frame
@@ -198,6 +199,13 @@ func (s *shard) deliver(d *delivery) {
 		return
 	}
 	switch d.op {
+	case deliverPastBegin:
+		if s.pasts == nil {
+			s.pasts = map[*conn]*pastRun{}
+		}
+		c.replaying, s.pasts[c] = true, d.past
+	case deliverPast:
+		s.deliverPast(d)
 	case deliverClose:
 		s.rawEnd(c, d.frame)
 	case deliverAnswer:
@@ -271,6 +279,10 @@ func (s *shard) leaveAll(c *conn) {
 		s.leave(sb)
 	}
 	c.subs, c.shed = few[uint32, *sub]{}, nil
+	if c.replaying {
+		c.replaying = false
+		delete(s.pasts, c)
+	}
 	if c.raw != 0 {
 		s.raws[c.raw-1].Gone(c)
 	}

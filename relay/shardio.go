@@ -218,6 +218,9 @@ func (s *shard) isGathered(q []queued) bool {
 func (s *shard) sent(c *conn, n int) {
 	c.bytes -= n
 	s.stats.bytes.Add(uint64(n))
+	if c.replaying && n > 0 {
+		c.lastSeen, c.pingSent = s.now, 0 // it reads: whether it answers a ping behind all that is no question
+	}
 	n += c.headOff
 	frames := uint64(0)
 	for c.head < len(c.queue) {
@@ -237,6 +240,9 @@ func (s *shard) sent(c *conn, n int) {
 		frames++
 	}
 	c.headOff = n
+	if c.replaying {
+		s.pasts[c].sent(c)
+	}
 	s.stats.messages[c.format].Add(frames)
 	if c.head > 1024 && c.head*2 > len(c.queue) {
 		left := copy(c.queue, c.queue[c.head:])
@@ -300,6 +306,10 @@ func (s *shard) timers(c *conn) {
 			fmt.Sprintf("slow consumer: queue full, not read up for %s", l.SlowTimeout), closedSlow)
 	case c.begun != 0 && int32(s.millis()-c.begun) >= int32(l.MessageTimeout/time.Millisecond):
 		s.close(c, ws.StatusPolicyViolation, fmt.Sprintf("message not complete within %s", l.MessageTimeout), closedIncomplete)
+	case c.replaying && c.blocked:
+		if s.now-c.lastSeen >= int64(l.ReplayStall) {
+			s.close(c, ws.StatusPolicyViolation, fmt.Sprintf("replay not read for %s", l.ReplayStall), closedSlow)
+		}
 	case c.pingSent != 0 && s.now-c.pingSent >= int64(l.PongTimeout):
 		s.close(c, ws.StatusPolicyViolation, "no answer to ping", closedPong)
 	case c.pingSent == 0 && s.now-c.lastSeen >= int64(l.PingEvery):

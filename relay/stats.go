@@ -91,6 +91,8 @@ type hubStats struct {
 	replayed    atomic.Uint64                    // bytes encoded from histories
 	history     atomic.Int64                     // bytes allocated for histories
 	candles     candleStats
+	pasts       atomic.Int64  // replays of the archive under way
+	pastEvents  atomic.Uint64 // events of the archive sent by those that are over
 	deflate     deflateStats
 }
 

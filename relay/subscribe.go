@@ -18,6 +18,8 @@ const (
 	requestUnsubscribe
 	requestList
 	requestAuth
+	requestReplay
+	requestStop
 	requestRefresh  // a conflated subscriber has drained its queue
 	requestGone     // the connection is closed
 	requestCall     // run call in the hub's goroutine
@@ -26,7 +28,9 @@ const (
 	requestAttach   // read the rings of a control socket
 	requestAttached // they are there
 	requestDetach   // they are to end together
-	requestMore     // more rings of relays are to be asked for, or are there
+
+	requestPastEnded // a replay is over
+	requestMore      // more rings of relays are to be asked for, or are there
 )
 
 // request is a message to the hub.
@@ -48,6 +52,10 @@ type request struct {
 	input    *input
 	table    *md.TableView
 	att      *attachment
+	past     *pastQuery   // with replay
+	ended    *pastRun     // with requestPastEnded
+	end      *frame       // with requestPastEnded: the last message
+	verb     string       // of the answer to subscribe, "" for "subscribed"
 	rings    *ring.Poller // with requestAttached; with requestDetach and requestMore, which ones
 	more     []*ring.Consumer
 }
@@ -59,6 +67,7 @@ type client struct {
 	points   map[string]resumePoint // of topics that do not exist yet
 	policies map[*topic]policy      // other than policyConflate
 	grant    *auth.Grant
+	past     *pastRun // the replay that runs, nil if none
 }
 
 // patternKey is a pattern with options; all its holders are matched at once.
@@ -75,10 +84,20 @@ type patternHolders struct {
 
 func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 	switch r.op {
-	case requestSubscribe:
-		h.subscribe(r)
-	case requestResume:
-		h.resume(r)
+	case requestSubscribe, requestResume:
+		if k := h.clients[r.conn]; k != nil && k.past != nil {
+			h.refuse(r.conn, r.id, codeBusy, "a replay runs on this connection: stop it, or subscribe on another one")
+		} else if r.op == requestSubscribe {
+			h.subscribe(r)
+		} else {
+			h.resume(r)
+		}
+	case requestReplay:
+		h.beginPast(r, ctx, waiters)
+	case requestStop:
+		h.stopPast(r)
+	case requestPastEnded:
+		h.endPast(r)
 	case requestUnsubscribe:
 		h.unsubscribe(r)
 	case requestList:
@@ -110,7 +129,7 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 			h.detach(r.att, ctx, waiters)
 		}
 	}
-	if r.conn != nil && r.op <= requestAuth {
+	if r.conn != nil && r.op <= requestStop {
 		h.send(r.conn, delivery{op: deliverDone})
 	}
 }
@@ -189,7 +208,11 @@ func (h *hub) room(r *request, k *client, topics []*topic) bool {
 // reader was told a position before, nil for a plain subscription.
 func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]resumePoint) {
 	c := r.conn
-	out := append([]byte(`{"op":"subscribed"`), appendID(nil, r.id)...)
+	verb := "subscribed"
+	if r.verb != "" {
+		verb = r.verb
+	}
+	out := append([]byte(`{"op":"`+verb+`"`), appendID(nil, r.id)...)
 	out = append(out, `,"topics":{`...)
 	for i, st := range joined {
 		// Before its position is told: this may bring the stream up to date.
@@ -325,6 +348,7 @@ func (h *hub) gone(c *conn) {
 	if k == nil {
 		return
 	}
+	k.leavePast()
 	for _, st := range k.streams.all() {
 		st.add(-1, c.format, c.shard.index)
 	}
