@@ -37,6 +37,10 @@ type fileConfig struct {
 	Origins    []string     `yaml:"origins"` // pages that may open a WebSocket; default those of the gateway's own host
 	// ProxyProtocol are the proxies that name their clients, addresses or networks; default none.
 	ProxyProtocol []string `yaml:"proxy_protocol"`
+	// RecordRaw is what is recorded of the feeds as it came; default nothing.
+	RecordRaw *rawRecordConfig `yaml:"record_raw"`
+	// Replay is the recording that clients may replay; default none.
+	Replay *pastConfig `yaml:"replay"`
 }
 
 // allowConfig names who may attach over the control socket besides the relay's
@@ -219,6 +223,8 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	c.validateProxies(d)
 	c.TLS.validate(d)
 	c.validateRaw(d)
+	c.RecordRaw.validate(d, c.Feeds)
+	c.Replay.validate(d)
 	c.Auth.validate(d)
 	c.validateOrigins(d)
 	strategies := map[string]bool{}

@@ -64,6 +64,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 	c.TLS, c.Auth, c.Origins, c.Deflate = r.cfg.TLS.gateway(), r.cfg.Auth.gateway(), r.cfg.Origins, r.cfg.Deflate
 	c.Raw = r.cfg.rawVenues()
 	c.ProxyProtocol, c.Limits = r.cfg.proxyNetworks(func(string) {}), r.cfg.Limits.limits()
+	r.cfg.Replay.use(&c)
 	r.gw, err = relay.New(c)
 	return err
 }
@@ -71,7 +72,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 // addGateway makes the gateway beside the feeds, over rings in this process's memory.
 func (r *relayd) addGateway(listener *os.File) error {
 	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Rings: ringsOf(r.dir.Path()), Listener: listener, Hold: r.bus.in != nil},
-		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, r.bus.metrics())
+		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.raw, r.bus.metrics())
 	if err != nil {
 		return err
 	}

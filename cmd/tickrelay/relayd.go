@@ -40,6 +40,7 @@ type relayd struct {
 	debug  *debugServer      // nil: none was asked for
 	bus    busd
 	socket string
+	raw    rawRecorders
 	// Who may attach besides this user and root.
 	group                int
 	allowUIDs, allowGIDs []int

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,19 +17,30 @@ import (
 )
 
 func replayCommand() *cobra.Command {
-	var venue, listen, speed string
-	var loop, noWait bool
+	var venue, listen, speed, conn string
+	var loop, noWait, quiet bool
+	var served servedFrames
 	var from time.Duration
 	c := &cobra.Command{
-		Use:   "replay --venue V --listen ADDR FILE…",
+		Use:   "replay [--venue V] --listen ADDR FILE…",
 		Short: "Be an exchange over WebSocket, with recorded frames",
 		Long: `replay serves capture files as the venue's own exchange: whoever connects and
 subscribes gets the recorded frames in recorded order, REST answers included.
 Point a feed at it with url: and rest: in the configuration. It goes on serving
-until Ctrl-C; every connection sees the captures from the start.`,
+until Ctrl-C; every connection sees the captures from the start.
+
+Raw recordings (record_raw in the configuration) name their venue; captures of other
+origin need --venue. Of a feed with redundant lines name one by --conn. With --speed
+max the client is the pace: what it does not read is not sent. What was served so far
+goes to stderr every few seconds, --quiet leaves it out.`,
 		Example: "  tickrelay replay --venue okx --listen 127.0.0.1:9001 --speed max okx.ndjson.gz",
 		Args:    usage(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
+			if venue == "" {
+				if venue = feeds.RawVenue(files[0]); venue == "" {
+					return usageError{errors.New("--venue is needed: the first file is no raw recording, which would name it")}
+				}
+			}
 			if _, ok := feeds.ByName(venue); !ok {
 				return usageError{fmt.Errorf("--venue %q%s; known: %s", venue, suggest(venue, venueNames()), venueList())}
 			}
@@ -33,12 +48,16 @@ until Ctrl-C; every connection sees the captures from the start.`,
 			if err != nil {
 				return usageError{err}
 			}
-			srv, err := sim.Replay(c.Context(), venue, listen, files, sim.ReplayOptions{Speed: x, Loop: loop, From: from, NoWait: noWait})
+			srv, err := sim.Replay(c.Context(), venue, listen, files, sim.ReplayOptions{Speed: x, Loop: loop, From: from, NoWait: noWait, Conn: conn, Served: served.add})
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "venue %s\nurl %s\nrest %s\n", venue, srv.URL(), srv.REST())
-			<-c.Context().Done()
+			if quiet {
+				<-c.Context().Done()
+			} else {
+				served.tell(c.Context(), c.ErrOrStderr())
+			}
 			return srv.Close()
 		},
 	}
@@ -48,8 +67,49 @@ until Ctrl-C; every connection sees the captures from the start.`,
 	f.StringVar(&speed, "speed", "1", "times the recorded pace, or max for as fast as the client reads")
 	f.BoolVar(&loop, "loop", false, "start again at the end instead of closing the connection")
 	f.DurationVar(&from, "from", 0, "offset at which pacing starts; what lies before is sent at once")
+	f.StringVar(&conn, "conn", "", "recorded connection whose frames are served; default all, merged by time")
+	f.BoolVar(&quiet, "quiet", false, "do not say what was served")
 	f.BoolVar(&noWait, "no-wait", false, "start when a client connects, not when it has subscribed")
 	return c
+}
+
+// servedFrames counts what a replay has sent.
+type servedFrames struct {
+	n  atomic.Uint64
+	at atomic.Int64 // recorded time of the last, ns
+}
+
+func (s *servedFrames) add(ns int64) {
+	s.n.Add(1)
+	s.at.Store(ns)
+}
+
+// tell writes a line whenever something was served, on a terminal one that is
+// rewritten, until ctx ends.
+func (s *servedFrames) tell(ctx context.Context, out io.Writer) {
+	every, start, end := 5*time.Second, "", "\n"
+	if isTerminal(out) {
+		every, start, end = 500*time.Millisecond, "\r\x1b[K", ""
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	told := uint64(0)
+	for {
+		n := s.n.Load()
+		if n != told {
+			fmt.Fprintf(out, "%sserved %d frames (%.0f/s), recorded %s%s", start, n, float64(n-told)/every.Seconds(),
+				time.Unix(0, s.at.Load()).UTC().Format("2006-01-02 15:04:05.000"), end)
+			told = n
+		}
+		select {
+		case <-ctx.Done():
+			if start != "" && told > 0 {
+				fmt.Fprintln(out)
+			}
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // parseSpeed reads --speed: a positive factor, or max.

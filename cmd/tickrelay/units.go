@@ -162,6 +162,7 @@ func (r *relayd) addUnit(f *feedUnit) {
 func (r *relayd) startUnit(f *feedUnit) {
 	ctx, end := context.WithCancel(r.running.ctx)
 	f.life.end = end
+	r.recordRaw(f)
 	r.running.part("feed "+f.Name(), func(context.Context) error {
 		defer close(f.life.done)
 		defer end()

@@ -316,19 +316,26 @@ func (k *kucoin) book(in *instrument) Book {
 	return b
 }
 
+const kucoinBullet = "/api/v1/bullet-public"
+
+// kucoinDoor is the answer that says where to connect.
+func (s *Server) kucoinDoor() []byte {
+	scheme := "ws://"
+	if s.o.TLS != nil {
+		scheme = "wss://"
+	}
+	return []byte(`{"code":"200000","data":{"token":"` + kucoinToken + `","instanceServers":[{"endpoint":"` + scheme + s.Addr() +
+		`/","encrypt":true,"protocol":"websocket","pingInterval":18000,"pingTimeout":10000}]}}`)
+}
+
 // answer serves the token, instrument lists and order books.
 func (k *kucoin) answer(r *http.Request, stale bool) (int, []byte) {
 	switch r.URL.Path {
-	case "/api/v1/bullet-public":
+	case kucoinBullet:
 		if r.Method != http.MethodPost {
 			return http.StatusMethodNotAllowed, []byte(`{"code":"405000","msg":"Request method 'GET' not supported"}`)
 		}
-		scheme := "ws://"
-		if k.srv.o.TLS != nil {
-			scheme = "wss://"
-		}
-		return http.StatusOK, []byte(`{"code":"200000","data":{"token":"` + kucoinToken + `","instanceServers":[{"endpoint":"` + scheme + k.srv.Addr() +
-			`/","encrypt":true,"protocol":"websocket","pingInterval":18000,"pingTimeout":10000}]}}`)
+		return http.StatusOK, k.srv.kucoinDoor()
 	case "/api/v2/symbols", "/api/v1/contracts/active":
 		return http.StatusOK, k.list()
 	case "/api/v1/level2/snapshot", "/api/v1/market/orderbook/level2_100", "/api/v3/market/orderbook/level2":

@@ -25,6 +25,12 @@ type ReplayOptions struct {
 	// From is the offset from the first frame at which pacing starts; what lies
 	// before is sent at once, so that books are right.
 	From time.Duration
+	// Conn, if not empty, is the recorded connection whose frames are served: of a
+	// feed that had redundant lines each brings the same.
+	Conn string
+	// Served, if set, is told of each frame of any connection that was queued: its
+	// recorded time. It is called from several goroutines.
+	Served func(ns int64)
 	// NoWait starts when a client connects instead of when it has subscribed.
 	NoWait bool
 	// Faults can be injected but do not happen by themselves; For counts.
@@ -111,12 +117,13 @@ type recorded struct {
 // recording reads several captures as one: frames received, in order of their
 // times; within a file the order of the file.
 type recording struct {
+	conn  string // "" for all
 	files []*capture.Reader
 	heads []recorded // next frame of each file, nil frame at its end
 }
 
-func openRecording(paths []string) (*recording, error) {
-	r := &recording{}
+func openRecording(paths []string, conn string) (*recording, error) {
+	r := &recording{conn: conn}
 	for i, path := range paths {
 		f, err := capture.Open(path)
 		if err != nil {
@@ -130,7 +137,7 @@ func openRecording(paths []string) (*recording, error) {
 		}
 		if r.heads[i].frame == nil {
 			r.close()
-			return nil, fmt.Errorf("sim: replay: %s: no received frame in the file", path)
+			return nil, fmt.Errorf("sim: replay: %s: no received frame in the file%s", path, map[bool]string{true: " of connection " + conn}[conn != ""])
 		}
 	}
 	return r, nil
@@ -147,7 +154,7 @@ func (r *recording) advance(i int) error {
 		if err != nil {
 			return fmt.Errorf("sim: replay: %w", err)
 		}
-		if line.Dir == capture.Recv && line.Frame != nil {
+		if line.Dir == capture.Recv && line.Frame != nil && (r.conn == "" || r.conn == line.Conn) {
 			r.heads[i] = recorded{line.RecvNs, line.Frame, line.Binary}
 			return nil
 		}

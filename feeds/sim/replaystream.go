@@ -16,7 +16,7 @@ import (
 
 // ReplayVenues lists the exchanges whose captures can be replayed.
 func ReplayVenues() []string {
-	return []string{"binance", "binance-usdm", "binance-coinm", "bitget", "okx"}
+	return Venues()
 }
 
 // replayDialect answers as much of a venue's dialect as clients of a replay
@@ -42,7 +42,7 @@ func newReplayDialect(s *Server, files []string, o ReplayOptions) (*replayDialec
 	if d.path == "" {
 		d.path = "/stream"
 	}
-	rec, err := openRecording(files)
+	rec, err := openRecording(files, o.Conn)
 	if err != nil {
 		return nil, err
 	}
@@ -113,12 +113,18 @@ type replayRequest struct {
 	Method string            `json:"method"`
 	ID     json.RawMessage   `json:"id"`
 	Op     string            `json:"op"`
+	Event  string            `json:"event"` // Bitfinex, Bitstamp, Kraken
+	Type   string            `json:"type"`  // Coinbase, KuCoin
 	Args   []json.RawMessage `json:"args"`
 }
 
 func (d *replayDialect) text(s *session, msg []byte) {
 	if string(msg) == "ping" {
 		s.pong()
+		return
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(msg), []byte("{")) { // Upbit's requests are arrays
+		d.begin(s)
 		return
 	}
 	var q replayRequest
@@ -136,8 +142,11 @@ func (d *replayDialect) text(s *session, msg []byte) {
 			}
 		}
 	}
-	if q.Method == "SUBSCRIBE" || q.Op == "subscribe" {
-		d.begin(s)
+	for _, verb := range []string{q.Method, q.Op, q.Event, q.Type} {
+		if strings.Contains(strings.ToLower(verb), "subscribe") && !strings.HasPrefix(strings.ToLower(verb), "un") {
+			d.begin(s)
+			return
+		}
 	}
 }
 
@@ -163,7 +172,7 @@ func (d *replayDialect) begin(s *session) {
 // replay sends the recording; io.EOF at its end, nil if the session ended.
 func (d *replayDialect) replay(s *session) error {
 	for {
-		rec, err := openRecording(d.files)
+		rec, err := openRecording(d.files, d.o.Conn)
 		if err != nil {
 			return err
 		}
@@ -197,6 +206,9 @@ func (d *replayDialect) once(s *session, rec *recording) error {
 			if !s.block(o) {
 				return nil
 			}
+		}
+		if d.o.Served != nil {
+			d.o.Served(f.ns)
 		}
 		if err != nil {
 			return err
@@ -244,6 +256,9 @@ func (p *pace) wait(ns int64, o ReplayOptions) time.Duration {
 }
 
 func (d *replayDialect) answer(r *http.Request, _ bool) (int, []byte) {
+	if strings.HasPrefix(d.srv.venue, "kucoin") && r.URL.Path == kucoinBullet { // no recorder keeps it: it is a key to the door
+		return http.StatusOK, d.srv.kucoinDoor()
+	}
 	if body := d.rest.answer(r.URL.Path, r.URL.Query()); body != nil {
 		return http.StatusOK, body
 	}
