@@ -15,6 +15,11 @@ type pastConfig struct {
 	Max int    `yaml:"max"` // replays at a time; default 8
 }
 
+var pastDocs = []keyDoc{
+	{"replay.dir", "required", "", "folder of a recording of records (Parquet)"},
+	{"replay.max", "`8`", "1 to 1000", "replays at a time, of all clients together"},
+}
+
 func (c *pastConfig) validate(d *yamlDecoder) {
 	if c == nil {
 		return

@@ -18,7 +18,7 @@ type keyDoc struct {
 // configDocs are all keys, each after those of its table.
 func configDocs() []keyDoc {
 	var out []keyDoc
-	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, busDocs, xdpDocs, dpdkDocs} {
+	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, rawRecordDocs, pastDocs, busDocs, xdpDocs, dpdkDocs} {
 		out = append(out, part...)
 	}
 	return out
@@ -40,6 +40,8 @@ var topDocs = []keyDoc{
 	{"xdp", "none", "", "packet filter that `tickrelay xdp attach` has put in front of the gateway, see [below](#xdp) and [xdp.md](xdp.md)"},
 	{"limits", "see below", "", "what clients of the gateway may cost, see [below](#limits)"},
 	{"raw", "none", "", "venues whose own frames the gateway passes through, see [below](#raw) and [passthrough.md](passthrough.md)"},
+	{"record_raw", "nothing", "", "what is recorded of the feeds as it came, see [below](#record_raw) and [replay.md](replay.md)"},
+	{"replay", "none", "", "recording of which clients may replay windows, see [below](#replay) and [websocket.md](websocket.md#the-past)"},
 	{"metrics", "none", "HOST:PORT", "address of `/metrics` in a process with `--feeds-only`; see [processes.md](processes.md)"},
 	{"auth", "everybody, to everything", "", "whom the gateway lets in, see [below](#auth)"},
 	{"tls", "plain text", "", "TLS on the gateway's port, see [below](#tls) and [security.md](security.md)"},

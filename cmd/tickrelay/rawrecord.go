@@ -24,6 +24,16 @@ type rawRecordConfig struct {
 	KeepMB   int64    `yaml:"keep_mb"`   // of each feed; default no bound
 }
 
+var rawRecordDocs = []keyDoc{
+	{"record_raw.dir", "required", "", "folder of the recordings, `DIR/FEED/…`"},
+	{"record_raw.feeds", "all", "names of feeds", "feeds to record"},
+	{"record_raw.compress", "`zstd`", "`zstd`, `gzip`, `none`", "compression of the files"},
+	{"record_raw.every", "`1h`", "1s or more", "time after which a new file begins"},
+	{"record_raw.buffer_mb", "`16`", "a power of two, 1 to 4096", "memory between each feed and its recorder"},
+	{"record_raw.keep_age", "for ever", "1s or more", "age at which files are removed, such as `720h`"},
+	{"record_raw.keep_mb", "no bound", "0 or more", "size of one feed's files together beyond which the oldest are removed"},
+}
+
 func (c *rawRecordConfig) validate(d *yamlDecoder, list []feedConfig) {
 	if c == nil {
 		return
