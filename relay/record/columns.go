@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -110,16 +111,47 @@ type rows struct {
 	recs    []md.Record
 	epoch   []int64
 	arrival []int64
+	syms    []int32 // numbers of the symbols; nil: the instrument says it
 }
 
 func (r *rows) len() int { return len(r.recs) }
 
-func (r *rows) reset() { r.recs, r.epoch, r.arrival = r.recs[:0], r.epoch[:0], r.arrival[:0] }
+func (r *rows) reset() {
+	r.recs, r.epoch, r.arrival, r.syms = r.recs[:0], r.epoch[:0], r.arrival[:0], r.syms[:0]
+}
 
 func (r *rows) add(rec *md.Record, epoch, arrival int64) {
 	r.recs = append(r.recs, *rec)
 	r.epoch = append(r.epoch, epoch)
 	r.arrival = append(r.arrival, arrival)
+}
+
+// drop removes the first n rows.
+func (r *rows) drop(n int) {
+	r.recs = r.recs[:copy(r.recs, r.recs[n:])]
+	r.epoch = r.epoch[:copy(r.epoch, r.epoch[n:])]
+	r.arrival = r.arrival[:copy(r.arrival, r.arrival[n:])]
+	r.syms = r.syms[:copy(r.syms, r.syms[n:])]
+}
+
+// pick appends rows of from, in an order.
+func (r *rows) pick(from *rows, order []int32) {
+	for _, i := range order {
+		r.add(&from.recs[i], from.epoch[i], from.arrival[i])
+		if from.syms != nil {
+			r.syms = append(r.syms, from.syms[i])
+		}
+	}
+}
+
+// ordered is the order of n rows by a comparison; rows that are equal keep theirs.
+func ordered(n int, compare func(a, b int32) int) []int32 {
+	order := make([]int32, n)
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, compare)
+	return order
 }
 
 // kindName is the text of column kind. A kind that this version does not know keeps its

@@ -104,32 +104,32 @@ func (g *groupReader) close() {
 	}
 }
 
-// next appends up to fillRows rows to out, and to syms each one's symbol by its number.
-// io.EOF at the end.
-func (g *groupReader) next(out *rows, syms []int32) ([]int32, error) {
+// next appends up to fillRows rows to out, with the numbers of their symbols. io.EOF at
+// the end.
+func (g *groupReader) next(out *rows) error {
 	n := int(min(g.left, fillRows))
 	if n == 0 {
-		return syms, io.EOF
+		return io.EOF
 	}
 	g.left -= int64(n)
-	at, symAt := out.len(), len(syms)
+	at := out.len()
 	out.recs = append(out.recs, make([]md.Record, n)...)
 	out.epoch = append(out.epoch, make([]int64, n)...)
 	out.arrival = append(out.arrival, make([]int64, n)...)
-	syms = append(syms, make([]int32, n)...)
-	part := rows{out.recs[at:], out.epoch[at:], out.arrival[at:]}
+	out.syms = append(out.syms, make([]int32, n)...)
+	part := rows{out.recs[at:], out.epoch[at:], out.arrival[at:], out.syms[at:]}
 	for i, c := range needed {
 		if err := readFull(g.readers[i], g.values[:n]); err != nil {
-			return syms, fmt.Errorf("record: %s: column %s: %w", g.in.path, columns()[c].name, err)
+			return fmt.Errorf("record: %s: column %s: %w", g.in.path, columns()[c].name, err)
 		}
-		if err := g.take(c, g.values[:n], &part, syms[symAt:]); err != nil {
-			return syms, fmt.Errorf("record: %s: column %s: %w", g.in.path, columns()[c].name, err)
+		if err := g.take(c, g.values[:n], &part); err != nil {
+			return fmt.Errorf("record: %s: column %s: %w", g.in.path, columns()[c].name, err)
 		}
 	}
 	for i := range part.recs {
 		part.recs[i].Venue = g.in.meta.stream.venue
 	}
-	return syms, nil
+	return nil
 }
 
 func readFull(r parquet.ColumnChunkValueReader, v []parquet.Value) error {
@@ -146,11 +146,11 @@ func readFull(r parquet.ColumnChunkValueReader, v []parquet.Value) error {
 	return nil
 }
 
-func (g *groupReader) take(c int, v []parquet.Value, out *rows, syms []int32) error {
+func (g *groupReader) take(c int, v []parquet.Value, out *rows) error {
 	switch c {
 	case colSymbol:
 		for i := range v {
-			syms[i] = g.symbols.id(v[i].ByteArray())
+			out.syms[i] = g.symbols.id(v[i].ByteArray())
 		}
 	case colKind:
 		var last string

@@ -65,12 +65,15 @@ func (e *encoder) start(to io.Writer) {
 }
 
 // rowGroup writes rows, of one stream, as one row group.
-func (e *encoder) rowGroup(r *rows, s stream, symbol func(uint32) string) error {
+func (e *encoder) rowGroup(r *rows, s stream, symbol func(r *rows, i int) string) error {
 	sortRows(r)
 	cw := e.w.ColumnWriters()
 	for from := 0; from < r.len(); from += fillRows {
 		part := rows{recs: r.recs[from:min(from+fillRows, r.len())]}
 		part.epoch, part.arrival = r.epoch[from:], r.arrival[from:]
+		if r.syms != nil {
+			part.syms = r.syms[from:]
+		}
 		for c := range numColumns {
 			v := e.values[:len(part.recs)]
 			e.fill(c, v, &part, s, symbol)
@@ -87,29 +90,24 @@ func sortRows(r *rows) {
 	if slices.IsSortedFunc(r.recs, func(a, b md.Record) int { return cmp.Compare(a.TsRecv, b.TsRecv) }) {
 		return
 	}
-	order := make([]int32, r.len())
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(r.recs[a].TsRecv, r.recs[b].TsRecv) })
-	sorted := rows{make([]md.Record, 0, r.len()), make([]int64, 0, r.len()), make([]int64, 0, r.len())}
-	for _, i := range order {
-		sorted.add(&r.recs[i], r.epoch[i], r.arrival[i])
-	}
+	var sorted rows
+	sorted.pick(r, ordered(r.len(), func(a, b int32) int { return cmp.Compare(r.recs[a].TsRecv, r.recs[b].TsRecv) }))
 	*r = sorted
 }
 
 // fill converts one column of rows.
-func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(uint32) string) {
+func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(*rows, int) string) {
 	switch c {
 	case colVenue:
-		fillText(v, r.recs, func(*md.Record) string { return s.venue.String() }, func(a, b *md.Record) bool { return true })
+		fillText(v, func(int) string { return s.venue.String() }, func(a, b int) bool { return true })
 	case colChannel:
-		fillText(v, r.recs, func(*md.Record) string { return s.channel.String() }, func(a, b *md.Record) bool { return true })
+		fillText(v, func(int) string { return s.channel.String() }, func(a, b int) bool { return true })
 	case colSymbol:
-		fillText(v, r.recs, func(m *md.Record) string { return symbol(m.Instrument) }, func(a, b *md.Record) bool { return a.Instrument == b.Instrument })
+		fillText(v, func(i int) string { return symbol(r, i) }, func(a, b int) bool {
+			return r.recs[a].Instrument == r.recs[b].Instrument && (r.syms == nil || r.syms[a] == r.syms[b])
+		})
 	case colKind:
-		fillText(v, r.recs, func(m *md.Record) string { return kindName(m.Kind) }, func(a, b *md.Record) bool { return a.Kind == b.Kind })
+		fillText(v, func(i int) string { return kindName(r.recs[i].Kind) }, func(a, b int) bool { return r.recs[a].Kind == r.recs[b].Kind })
 	case colPrice, colSize:
 		e.fillDecimal(c, v, r.recs)
 	case colEpoch:
@@ -132,13 +130,13 @@ func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(
 func required(v parquet.Value, c int) parquet.Value { return v.Level(0, 0, c) }
 func present(v parquet.Value, c int) parquet.Value  { return v.Level(0, 1, c) }
 
-// fillText fills a text column; text is asked for only where the record differs from the
-// one before.
-func fillText(v []parquet.Value, recs []md.Record, text func(*md.Record) string, same func(a, b *md.Record) bool) {
+// fillText fills a text column; text is asked for only where a row differs from the one
+// before.
+func fillText(v []parquet.Value, text func(int) string, same func(a, b int) bool) {
 	var last parquet.Value
 	for i := range v {
-		if i == 0 || !same(&recs[i-1], &recs[i]) {
-			last = parquet.ByteArrayValue([]byte(text(&recs[i])))
+		if i == 0 || !same(i-1, i) {
+			last = parquet.ByteArrayValue([]byte(text(i)))
 		}
 		v[i] = last
 	}

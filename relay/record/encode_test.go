@@ -43,6 +43,8 @@ var testStream = stream{md.VenueBinance, md.ChannelTrades}
 
 func testSymbol(id uint32) string { return "SYM" + string(rune('A'+id)) + "-USDT" }
 
+func testRowSymbol(r *rows, i int) string { return testSymbol(r.recs[i].Instrument) }
+
 // TestRoundTrip wants every bit of every record back, whatever it says.
 func TestRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.parquet")
@@ -58,7 +60,7 @@ func TestRoundTrip(t *testing.T) {
 			in.arrival[i] += int64(group) * 5000
 			want[in.arrival[i]], epochs[in.arrival[i]] = in.recs[i], in.epoch[i]
 		}
-		if err := e.rowGroup(&in, testStream, testSymbol); err != nil {
+		if err := e.rowGroup(&in, testStream, testRowSymbol); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,16 +77,15 @@ func TestRoundTrip(t *testing.T) {
 		symbols := newNames()
 		g := f.readGroup(group, symbols)
 		var got rows
-		var syms []int32
 		for err == nil {
-			syms, err = g.next(&got, syms)
+			err = g.next(&got)
 		}
 		g.close()
 		err = nil
 		for i := range got.recs {
 			seen++
 			a := got.arrival[i]
-			if got.recs[i] != want[a] || got.epoch[i] != epochs[a] || symbols.list[syms[i]] != testSymbol(want[a].Instrument) {
+			if got.recs[i] != want[a] || got.epoch[i] != epochs[a] || symbols.list[got.syms[i]] != testSymbol(want[a].Instrument) {
 				t.Fatalf("arrival %d: %+v, want %+v", a, got.recs[i], want[a])
 			}
 			if i > 0 && got.recs[i].TsRecv < got.recs[i-1].TsRecv {
@@ -150,7 +151,7 @@ func BenchmarkEncode(b *testing.B) {
 	for b.Loop() {
 		var w countingWriter
 		e.start(&w)
-		if err := e.rowGroup(&in, testStream, testSymbol); err != nil {
+		if err := e.rowGroup(&in, testStream, testRowSymbol); err != nil {
 			b.Fatal(err)
 		}
 		if err := e.end(&fileMeta{stream: testStream}); err != nil {

@@ -30,20 +30,6 @@ func (e *Event) Snapshot() bool { return e.Records[0].Flags&md.FlagSnapshot != 0
 // snapshotPiece bounds the records of one piece of a book snapshot.
 const snapshotPiece = 4096
 
-// chunk is some rows in the order of arrival, with the numbers of their symbols.
-type chunk struct {
-	rows
-	syms []int32
-}
-
-// drop removes the first n rows.
-func (c *chunk) drop(n int) {
-	c.recs = c.recs[:copy(c.recs, c.recs[n:])]
-	c.epoch = c.epoch[:copy(c.epoch, c.epoch[n:])]
-	c.arrival = c.arrival[:copy(c.arrival, c.arrival[n:])]
-	c.syms = c.syms[:copy(c.syms, c.syms[n:])]
-}
-
 // assembler makes events of the rows of one hour of a stream.
 type assembler struct {
 	s       stream
@@ -88,7 +74,7 @@ func (a *assembler) learn(in md.Instrument) {
 
 // next is the event that begins at row i of c; n is the number of its rows. more: the
 // chunk ended before the event did, and the rest is in the next one.
-func (a *assembler) next(c *chunk, i int, ev *Event) (n int, want, more bool) {
+func (a *assembler) next(c *rows, i int, ev *Event) (n int, want, more bool) {
 	first := &c.recs[i]
 	t := a.topic(c.syms[i])
 	piece := first.Kind == md.KindBook && first.Flags&md.FlagSnapshot != 0

@@ -171,30 +171,22 @@ func (in *file) inOrder(group int) (bool, error) {
 	return true, nil
 }
 
-// readAll appends the rest of a row group to c, in the order of arrival.
-func (g *groupReader) readAll(c *chunk) error {
-	var in chunk
+// readAll appends the rows of a row group to out, in the order of arrival.
+func (g *groupReader) readAll(out *rows) error {
+	var in rows
 	var err error
 	for err == nil {
-		in.syms, err = g.next(&in.rows, in.syms)
+		err = g.next(&in)
 	}
 	if !errors.Is(err, io.EOF) {
 		return err
 	}
-	order := make([]int32, in.len())
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(in.arrival[a], in.arrival[b]) })
-	for _, i := range order {
-		c.add(&in.recs[i], in.epoch[i], in.arrival[i])
-		c.syms = append(c.syms, in.syms[i])
-	}
+	out.pick(&in, ordered(in.len(), func(a, b int32) int { return cmp.Compare(in.arrival[a], in.arrival[b]) }))
 	return nil
 }
 
-// fillFrom appends the next block of a journal to c.
-func (c *chunk) fillFrom(j *journalReader, a *assembler) error {
+// fillFrom appends the next block of a journal to r.
+func (r *rows) fillFrom(j *journalReader, a *assembler) error {
 	at := j.next
 	recs, epoch, err := j.block()
 	for _, in := range j.fresh {
@@ -204,8 +196,8 @@ func (c *chunk) fillFrom(j *journalReader, a *assembler) error {
 		return err
 	}
 	for i := range recs {
-		c.add(&recs[i], epoch, at+int64(i))
-		c.syms = append(c.syms, a.symbols.id([]byte(symbolOf(j.instruments, recs[i].Instrument))))
+		r.add(&recs[i], epoch, at+int64(i))
+		r.syms = append(r.syms, a.symbols.id([]byte(symbolOf(j.instruments, recs[i].Instrument))))
 	}
 	return nil
 }

@@ -109,6 +109,8 @@ type loaded struct {
 // told gets one from its number.
 func (l *loaded) symbol(id uint32) string { return symbolOf(l.instruments, id) }
 
+func (l *loaded) rowSymbol(r *rows, i int) string { return l.symbol(r.recs[i].Instrument) }
+
 func symbolOf(instruments map[uint32]md.Instrument, id uint32) string {
 	if in, ok := instruments[id]; ok {
 		return in.Symbol

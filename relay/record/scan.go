@@ -139,7 +139,7 @@ type cursor struct {
 	at    int // file of now
 	group int // row group of it to be read next
 	rd    *groupReader
-	c     chunk
+	c     rows
 	row   int
 	event Event
 }
@@ -260,7 +260,7 @@ func (c *cursor) fillFile(f *hourFile) error {
 	for {
 		if c.rd != nil {
 			var err error
-			if c.c.syms, err = c.rd.next(&c.c.rows, c.c.syms); !errors.Is(err, io.EOF) {
+			if err = c.rd.next(&c.c); !errors.Is(err, io.EOF) {
 				return err
 			}
 			c.rd.close()

@@ -53,8 +53,8 @@ func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) 
 	}
 	for from := 0; from < s.in.len(); from += s.group {
 		to := min(from+s.group, s.in.len())
-		s.part = rows{s.in.recs[from:to], s.in.epoch[from:to], s.in.arrival[from:to]}
-		if err := s.enc.rowGroup(&s.part, m.stream, s.in.symbol); err != nil {
+		s.part = rows{recs: s.in.recs[from:to], epoch: s.in.epoch[from:to], arrival: s.in.arrival[from:to]}
+		if err := s.enc.rowGroup(&s.part, m.stream, s.in.rowSymbol); err != nil {
 			s.enc.abandon()
 			return nil, fmt.Errorf("record: seal %s: %w", path, err)
 		}

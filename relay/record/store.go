@@ -1,0 +1,217 @@
+package record
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"tickrelay/ring/md"
+)
+
+// store puts an event into its journal; false if it could not be taken.
+func (r *Recorder) store(t *topic, ev []md.Record) bool {
+	p := t.p
+	now := r.cfg.Now()
+	if last := &ev[len(ev)-1]; last.Flags&md.FlagSnapshot == 0 {
+		p.clock = max(p.clock, min(last.TsRecv, now+hourNs)) // a time from nowhere must not carry the hours away
+	} else if p.clock == 0 {
+		p.clock = now
+	}
+	if hour := max(hourOf(p.clock), p.hour); p.j == nil || p.j.head.hour != hour {
+		if !r.roll(p, hour) {
+			return false
+		}
+	}
+	switch {
+	case ev[0].Kind == md.KindHeartbeat:
+		t.frameDue = false // the ring tells the state itself
+	case t.frameDue && !r.frame(t):
+		return false
+	}
+	if !r.introduce(t) {
+		return false
+	}
+	for i := range ev {
+		if err := p.j.add(&ev[i], t.epoch); err != nil {
+			r.suspend(err) // what was gathered stays gathered, this record too
+		}
+	}
+	r.stats.Records.Add(uint64(len(ev)))
+	if len(p.j.pending) >= journalBuffer {
+		if err := p.j.flush(); err != nil {
+			r.suspend(err)
+		}
+	}
+	if p.j.records+int64(len(p.j.pending)) >= int64(r.cfg.RowGroup) {
+		r.seal(p)
+	}
+	return true
+}
+
+// introduce makes sure that the journal has the topic's instrument.
+func (r *Recorder) introduce(t *topic) bool {
+	if t.known == t.p.j {
+		return true
+	}
+	if err := t.p.j.instrument(&t.in); err != nil {
+		r.suspend(err)
+		return false
+	}
+	t.known = t.p.j
+	return true
+}
+
+// roll seals the journal that is open and begins one of an hour.
+func (r *Recorder) roll(p *partition, hour int64) bool {
+	was := p.hour
+	if p.j != nil && !r.seal(p) {
+		return false
+	}
+	if err := p.open(hour, r.cfg.Now()); err != nil {
+		r.suspend(err)
+		return false
+	}
+	r.back.watch(p.j)
+	if was != 0 && was != hour {
+		r.back.mergeOld(p.stream, hour)
+	}
+	return true
+}
+
+// seal gives the journal to the background.
+func (r *Recorder) seal(p *partition) bool {
+	if err := p.j.flush(); err != nil {
+		r.suspend(err)
+		return false
+	}
+	r.back.forget(p.j)
+	if path, some := p.shut(); some {
+		r.back.seal(p.stream, path)
+	}
+	return true
+}
+
+// frames writes key frames that are due, about max records of them, and reports whether
+// there are more.
+func (r *Recorder) frames(max int) bool {
+	if r.cfg.NoKeyFrames || r.stats.Suspended.Load() {
+		return false
+	}
+	before := r.stats.Records.Load()
+	for _, p := range r.parts {
+		for ; p.j != nil && p.framed < len(p.topics); p.framed++ {
+			if int(r.stats.Records.Load()-before) >= max {
+				return true
+			}
+			t := p.topics[p.framed]
+			if t.frameDue && len(t.losses) == 0 && !r.frame(t) {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// frame writes a topic's state.
+func (r *Recorder) frame(t *topic) bool {
+	if t.state == nil || !t.told {
+		t.frameDue = false
+		return true
+	}
+	if !r.introduce(t) {
+		return false
+	}
+	t.frameDue = false
+	j := t.p.j
+	t.frame(t.p.hour, func(rec *md.Record) {
+		if err := j.add(rec, t.epoch); err != nil {
+			r.suspend(err)
+		}
+		r.stats.Records.Add(1)
+	})
+	r.stats.KeyFrames.Add(1)
+	return true
+}
+
+// suspend stops writing: the device is full or fails. Reading goes on, so that the ring
+// and the state stay current, and what is lost is counted.
+func (r *Recorder) suspend(err error) {
+	if r.stats.Suspended.Swap(true) {
+		return
+	}
+	r.reason = err
+	r.stats.Suspends.Add(1)
+	r.cfg.Log.Error("recording suspended: records are being lost; it goes on by itself when there is room", "dir", r.cfg.Dir, "reason", err)
+}
+
+// space suspends before the device is full, and resumes when there is room again.
+func (r *Recorder) space() {
+	free, err := freeBytes(r.cfg.Dir)
+	enough := err == nil && free >= r.cfg.MinFree
+	suspended := r.stats.Suspended.Load()
+	switch {
+	case !suspended && !enough:
+		if err == nil {
+			err = fmt.Errorf("%d bytes are free on the device, %d are to stay so", free, r.cfg.MinFree)
+		}
+		r.suspend(err)
+	case suspended && enough:
+		r.resume()
+	}
+}
+
+func freeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// resume goes on: first what was gathered, then a gap for what was lost, then the state.
+func (r *Recorder) resume() {
+	for _, p := range r.parts {
+		if p.j == nil {
+			continue
+		}
+		if err := p.j.flush(); err != nil {
+			return // still no room
+		}
+	}
+	r.stats.Suspended.Store(false)
+	lost := 0
+	for _, t := range r.topics {
+		if len(t.losses) > 0 {
+			lost++
+			if !r.tellLosses(t) {
+				return
+			}
+		}
+	}
+	r.cfg.Log.Info("recording goes on", "dir", r.cfg.Dir, "topics_with_gaps", lost, "lost_records", r.stats.Lost.Load(), "was", r.reason)
+}
+
+// tellLosses writes a gap for each interval lost, and the state after the last one.
+func (r *Recorder) tellLosses(t *topic) bool {
+	losses, epoch, state := t.losses, t.epoch, t.state
+	t.losses, t.state, t.frameDue = nil, nil, false // the state is already that after the losses
+	defer func() { t.epoch, t.state = epoch, state }()
+	for i, l := range losses {
+		if l.from > l.to {
+			continue
+		}
+		g := md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: t.in.Venue, Instrument: t.in.ID, Seq: l.to, ID: l.from,
+			TsRecv: r.cfg.Now(), Side: uint8(t.p.channel), Level: uint8(md.GapOverrun), Count: md.UnknownMissing}
+		if n := l.to - l.from + 1; !l.unknown && n < md.UnknownMissing {
+			g.Count = uint32(n)
+		}
+		t.epoch = l.epoch
+		if r.stats.Suspended.Load() || !r.store(t, []md.Record{g}) {
+			t.losses = losses[i:]
+			return false
+		}
+		r.stats.Gaps.Add(1)
+	}
+	t.frameDue, t.p.framed = true, 0
+	return true
+}
