@@ -57,6 +57,7 @@ type hub struct {
 	candling, candlingSpare []*series // with a running bar, or something to tell
 	spare                   []request
 
+	waiting              []aheadRequest       // resumptions of clients who were told more than is here
 	deferred             []request            // taken from inbox, not served yet; part of spare
 	replays              map[replayKey]*frame // made in this turn
 	replayLeft, turnLeft int                  // bytes that may be encoded from histories: request, turn
@@ -137,6 +138,9 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 		h.deferred = h.spare
 	}
 	h.turnLeft = turnReplay
+	if len(h.waiting) > 0 {
+		h.serveAhead()
+	}
 	n := 0
 	for n < len(h.deferred) && h.turnLeft > 0 {
 		h.request(&h.deferred[n], ctx, waiters)
@@ -151,6 +155,9 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 func (h *hub) nextDue() time.Duration {
 	now := h.mono()
 	wait := h.candleWait(now)
+	if len(h.waiting) > 0 {
+		wait = min(wait, aheadLook)
+	}
 	for _, st := range h.paced {
 		wait = min(wait, time.Duration(max(0, st.due-now)))
 	}

@@ -85,6 +85,9 @@ type patternHolders struct {
 func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 	switch r.op {
 	case requestSubscribe, requestResume:
+		if r.op == requestResume && h.holdAhead(r) {
+			return
+		}
 		if k := h.clients[r.conn]; k != nil && k.past != nil {
 			h.refuse(r.conn, r.id, codeBusy, "a replay runs on this connection: stop it, or subscribe on another one")
 		} else if r.op == requestSubscribe {
@@ -107,6 +110,7 @@ func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
 	case requestRefresh:
 		h.refresh(r)
 	case requestGone:
+		h.forgetAhead(r.conn)
 		h.gone(r.conn)
 	case requestCall:
 		r.call(h)
