@@ -52,6 +52,7 @@ func tuneCommand() *cobra.Command {
   verify   is everything still as apply left it
   prove    try each group in turns with and without it; keep what helps
   revert   put the old values back
+  sysctl   print a profile as a file for /etc/sysctl.d
 
 Profiles: conservative (default), low-latency, aws-ena, or a YAML file.`,
 		Args: noSuchCommand,
@@ -62,7 +63,7 @@ Profiles: conservative (default), low-latency, aws-ena, or a YAML file.`,
 	p.StringVar(&f.journal, "journal", "", "file with the old values; default "+tune.DefaultJournal+", one per network namespace")
 	p.BoolVar(&f.json, "json", false, "print JSON")
 	c.AddCommand(tuneKnobsCommand(f), tuneAuditCommand(f), tunePlanCommand(f), tuneApplyCommand(f), tuneVerifyCommand(f),
-		tuneRevertCommand(f), tuneProveCommand(f), tuneProbeCommand(), tuneDumpCommand(f))
+		tuneRevertCommand(f), tuneProveCommand(f), tuneProbeCommand(), tuneDumpCommand(f), tuneSysctlCommand(f))
 	return c
 }
 
