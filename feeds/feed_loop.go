@@ -57,6 +57,7 @@ type loop struct {
 	fetching  int
 
 	wall, mono int64 // read at each turn and after each frame
+	stepsFrom  bool  // they were read before: a jump between them is a step
 	timerAt    int64 // mono ns at which timers has something to do
 	tickAt     int64
 	events     []nettune.Event
@@ -196,7 +197,16 @@ func (l *loop) wait() time.Duration {
 	return wait
 }
 
-func (l *loop) readClock() { l.wall, l.mono = l.cfg.Clock() }
+// readClock reads both clocks, and tells the engine when the wall's was set.
+func (l *loop) readClock() {
+	ahead := l.wall - l.mono
+	l.wall, l.mono = l.cfg.Clock()
+	if d := l.wall - l.mono - ahead; (d > stepLeast || d < -stepLeast) && l.stepsFrom {
+		l.log.Warn("the wall clock was set", "by", time.Duration(d))
+		l.engine.Stepped(d)
+	}
+	l.stepsFrom = true
+}
 
 // rearm has timers called at the latest at mono ns.
 func (l *loop) rearm(at int64) { l.timerAt = min(l.timerAt, at) }

@@ -275,6 +275,13 @@ func (h *hub) preamble(c *conn, joined []*stream) {
 				entries = append(entries, in)
 			}
 		}
+		if st.t.series != nil {
+			// Candles count in an epoch of this gateway: told of their venue, it would
+			// void everything else of it.
+			epochs = append(epochs, md.Record{Kind: md.KindHeartbeat, Flags: md.FlagFirst | md.FlagLast, Venue: st.venue,
+				Instrument: st.instrument, Seq: st.t.seq, TsRecv: h.wall(), ID: uint64(st.t.epoch), Side: uint8(st.channel)})
+			continue
+		}
 		if !venues[st.venue] {
 			venues[st.venue] = true
 			epochs = append(epochs, md.Record{Kind: md.KindHeartbeat, Flags: md.FlagFirst | md.FlagLast,

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tickrelay/feeds"
 	"tickrelay/relay"
 	"tickrelay/relay/handover"
 	"tickrelay/ring"
@@ -22,10 +23,11 @@ import (
 type runOptions struct {
 	feedsOnly   bool
 	gatewayOnly bool
-	takeover    bool     // from the gateway that runs, if one does
-	debug       string   // address of profiles and traces, "": none
-	file        string   // of the configuration; "": there is none to read again
-	listener    *os.File // that systemd has opened; nil: open one
+	takeover    bool                // from the gateway that runs, if one does
+	debug       string              // address of profiles and traces, "": none
+	file        string              // of the configuration; "": there is none to read again
+	listener    *os.File            // that systemd has opened; nil: open one
+	tune        func(*feeds.Config) // of every feed, at last; nil: nothing
 }
 
 const (

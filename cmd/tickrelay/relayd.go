@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"tickrelay/dpdkbridge"
+	"tickrelay/feeds"
 	"tickrelay/nettune/xdp"
 	"tickrelay/relay"
 	"tickrelay/ring"
@@ -41,6 +42,7 @@ type relayd struct {
 	bus    busd
 	socket string
 	raw    rawRecorders
+	tune   func(*feeds.Config) // of every feed; nil: nothing
 	// Who may attach besides this user and root.
 	group                int
 	allowUIDs, allowGIDs []int
@@ -67,7 +69,7 @@ type runState struct {
 // newRelayd builds a relay with feeds from cfg and opens all that it needs. On success
 // run must be called; on failure nothing is left behind.
 func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err error) {
-	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket, leases: map[*attachment]struct{}{}, shares: map[md.Venue]*venueShare{}}
+	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket, leases: map[*attachment]struct{}{}, shares: map[md.Venue]*venueShare{}, tune: o.tune}
 	r.reloads.begin(o.file)
 	perm := ring.Perm{}
 	if cfg.Group != "" {

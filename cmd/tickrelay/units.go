@@ -63,6 +63,9 @@ func (r *relayd) newUnit(c *feedConfig) (*feedUnit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("feed %s: %w", c.Name, err)
 	}
+	if r.tune != nil {
+		r.tune(&fc)
+	}
 	f, err := feeds.New(fc)
 	if err != nil {
 		return nil, err

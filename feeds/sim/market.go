@@ -67,6 +67,10 @@ type MarketConfig struct {
 	Levels int
 	// Clock stamps the events; nil is RealClock.
 	Clock Clock
+	// Tap, if not nil, gets every event before any exchange shows it, under the
+	// market's lock: it must be short, call no method of the market, and keep
+	// nothing of the event.
+	Tap func(*Event)
 }
 
 func (c MarketConfig) withDefaults() MarketConfig {
@@ -192,6 +196,9 @@ func (m *Market) step() *Event {
 	ev := &m.ev
 	*ev = Event{Number: m.number, Time: now, Trades: ev.Trades[:0], Changes: ev.Changes[:0]}
 	m.generate(ev)
+	if m.cfg.Tap != nil {
+		m.cfg.Tap(ev)
+	}
 	for _, o := range m.observers {
 		o.event(ev)
 		o.due(now, false)
@@ -279,6 +286,17 @@ func (m *Market) Book(symbol string) (Book, error) {
 		return Book{}, fmt.Errorf("sim: market: %s is not listed", symbol)
 	}
 	return in.book(len(in.bids.levels) + len(in.asks.levels)), nil
+}
+
+// Trades are the last trades of a symbol, oldest first: what an exchange tells whoever
+// asks for history.
+func (m *Market) Trades(symbol string) []Trade {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if in := m.bySymbol[symbol]; in != nil {
+		return slices.Clone(in.history)
+	}
+	return nil
 }
 
 // attach shows the market to o from now on.

@@ -215,6 +215,9 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
+// Can says why the venue cannot have the fault, nil if it can.
+func (s *Server) Can(f Fault) error { return s.dialect.supports(f) }
+
 // Inject makes the fault happen now, to every open connection where it is one
 // of connections, to the next answer where it is one of REST. It fails where
 // the venue cannot have it.

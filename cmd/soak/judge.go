@@ -1,0 +1,123 @@
+package soak
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// When holdings are judged, and what they may not do.
+const (
+	warmUp      = 0.25             // of a life, but at most warmUpMost
+	warmUpMost  = 3 * time.Minute  //
+	judgeAfter  = 2 * time.Minute  // least life after that
+	judgePoints = 6                // least comparisons in it, for descriptors and goroutines
+	slopeSigmas = 3                // how sure a slope must be
+	fdSlack     = 16               // passing clients and idle REST connections come and go
+	goSlack     = 24               //
+	shmSlack    = int64(24) << 20  // bytes: rings of a strategy that is just starting
+	mib         = float64(1 << 20) //
+)
+
+// slackMiB is what a process's memory may seem to grow by within an hour, as bytes of
+// a heap of that size that is collected now and then.
+func slackMiB(mean float64) float64 { return 16 + mean/4 }
+
+// judge makes the holdings out of the samples, and violations of what grows.
+func (r *Result) judge() {
+	if n := len(r.Samples); n > 0 {
+		r.Events, r.Slow, r.Connect = r.exchange.Events, r.exchange.Slow, r.exchange.Accepted
+		var rates []float64
+		for i := range r.Samples {
+			if !r.Samples[i].Calm {
+				rates = append(rates, r.Samples[i].Rate)
+			}
+		}
+		if len(rates) > 0 {
+			r.Reached = round(average(rates)/RealPace, 1)
+		}
+	}
+	for _, name := range append([]string{"exchanges", "feeds", "gateway"}, readerNames...) {
+		if h, ok := r.holding(name); ok {
+			r.Processes = append(r.Processes, h)
+			if name != "exchanges" { // they are no part of the relay
+				r.grows(h)
+			}
+		}
+	}
+	var used []float64
+	for _, p := range r.Points {
+		used = append(used, float64(p.Shm))
+	}
+	if used = used[len(used)/4:]; len(used) >= judgePoints {
+		if r.ShmGrowth = int64(growth(used)); r.ShmGrowth > shmSlack {
+			r.grown("/dev/shm", fmt.Sprintf("%.1f MiB more are taken at the end than at the start", float64(r.ShmGrowth)/mib))
+		}
+	}
+}
+
+func (r *Result) grown(who, what string) {
+	r.Violated++
+	r.Violations = append(r.Violations, Violation{Time: r.Started.Add(time.Duration(r.Seconds * float64(time.Second))), Into: r.Seconds, Who: who, What: what})
+}
+
+// holding is that of the last life of a process.
+func (r *Result) holding(name string) (Holding, bool) {
+	h := Holding{Name: name}
+	last := 0
+	for i := range r.Samples {
+		if pid := r.Samples[i].PIDs[name]; pid != 0 && pid != last {
+			last = pid
+			h.Lives++
+		}
+	}
+	var xs, ys []float64
+	for i := range r.Samples {
+		if r.Samples[i].PIDs[name] == last {
+			xs, ys = append(xs, r.Samples[i].T), append(ys, float64(r.Samples[i].Use[name].Anon)/mib)
+			h.FDs = r.Samples[i].Use[name].FDs
+		}
+	}
+	if len(xs) < 2 {
+		return h, false
+	}
+	warm := xs[0] + min((xs[len(xs)-1]-xs[0])*warmUp, warmUpMost.Seconds())
+	from := slices.IndexFunc(xs, func(x float64) bool { return x >= warm })
+	xs, ys = xs[from:], ys[from:]
+	h.Seconds, h.MemoryMiB = round(xs[len(xs)-1]-xs[0], 0), round(average(ys), 1)
+	if t := fit(xs, ys, 12); t.n > 0 {
+		h.SlopeMiBh, h.SlopeErr = round(t.slope*3600, 1), round(t.err*3600, 1)
+		h.Judged = h.Seconds >= judgeAfter.Seconds()
+	}
+	var fds, gos []float64
+	for _, p := range r.Points {
+		if u, ok := p.Use[name]; ok && p.PIDs[name] == last && p.T >= warm {
+			fds = append(fds, float64(u.FDs))
+			if u.Goroutines > 0 {
+				gos = append(gos, float64(u.Goroutines))
+				h.Goroutines = u.Goroutines
+			}
+		}
+	}
+	h.Comparisons = len(fds)
+	h.FDGrowth, h.GoGrowth = growth(fds), growth(gos)
+	return h, true
+}
+
+// grows makes violations of what a process holds more and more of.
+func (r *Result) grows(h Holding) {
+	// A slope counts if it is surely not noise, and an hour of it would show.
+	if h.Judged && h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB) && h.SlopeMiBh*h.Seconds/3600 > math.Max(4, h.MemoryMiB/20) {
+		r.grown(h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour", h.SlopeMiBh, h.SlopeErr))
+	}
+	if h.Comparisons < judgePoints {
+		return
+	}
+	if h.FDGrowth > fdSlack {
+		r.grown(h.Name, fmt.Sprintf("holds %.0f more file descriptors at the end than at the start", h.FDGrowth))
+	}
+	if h.GoGrowth > goSlack {
+		r.grown(h.Name, fmt.Sprintf("has %.0f more goroutines at the end than at the start", h.GoGrowth))
+	}
+}

@@ -1,0 +1,193 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// settleWithin is how long books may take to be whole again after the faults.
+	settleWithin = 120 * time.Second
+	// brokenWithin is how long a book may be not whole while the market stands still.
+	brokenWithin = 8 * time.Second
+	// equalWithin is how long readers may take to have read what was sent before the
+	// market was frozen.
+	equalWithin = 60 * time.Second
+)
+
+// storm lets the faults of a plan happen at their times.
+func (s *soak) storm(ctx context.Context, n int, st storm) {
+	began := time.Now()
+	next := 0
+	s.until(ctx, st.length, func() bool {
+		for next < len(st.actions) && time.Since(began).Seconds() >= st.actions[next].At {
+			a := st.actions[next]
+			next++
+			s.act(ctx, n, a)
+		}
+		return false
+	})
+	// What lasts ends now.
+	s.until(ctx, 10*time.Second, func() bool { return !s.lasting() })
+	s.endFaults()
+}
+
+// check waits until every book is whole, stops the market and holds every reader's
+// books against the exchanges', level by level. A book that breaks just then, late
+// fruit of a fault, may need the market to become whole again: it gets it.
+func (s *soak) check(ctx context.Context, n int) {
+	s.calm = true
+	began := time.Now()
+	defer func() {
+		s.exchanges.tell(order{Op: "resume"})
+		s.calm = false
+		s.res.Calms = append(s.res.Calms, [2]float64{began.Sub(s.begun).Seconds(), time.Since(s.begun).Seconds()})
+	}()
+	for try := 1; ; try++ {
+		// What the readers said of themselves is a second old.
+		pause := time.Now()
+		settled := s.until(ctx, settleWithin, func() bool { return time.Since(pause) > 1500*time.Millisecond && s.whole() })
+		if ctx.Err() != nil {
+			return
+		}
+		if !settled {
+			s.unsettled()
+		}
+		if !s.freeze(ctx, n*maxTries+try) {
+			return
+		}
+		last := !settled || try == maxTries
+		equal, waiting := s.equal(ctx, n*maxTries+try, last)
+		if equal {
+			s.res.Comparisons++
+			s.point()
+		}
+		if equal || last || !waiting || ctx.Err() != nil {
+			return
+		}
+		for _, p := range s.readers {
+			if p.compare != nil && p.compare.Broken {
+				s.cfg.Log.Info("compared once more", "reader", p.name, "why", p.compare.Why)
+			}
+		}
+		s.exchanges.tell(order{Op: "resume"})
+	}
+}
+
+// maxTries bounds the comparisons between two storms.
+const maxTries = 6
+
+// unsettled reports who still has books that are not whole.
+func (s *soak) unsettled() {
+	for _, p := range s.readers {
+		if p.last == nil || p.last.Live < s.wants(p) {
+			s.violation(p.name, "", fmt.Sprintf("books are not whole %s after the faults: %s", settleWithin, liveText(p)))
+		}
+	}
+}
+
+// freeze stops the market; the exchanges tell their books.
+func (s *soak) freeze(ctx context.Context, n int) bool {
+	s.frozen = nil
+	s.exchanges.tell(order{Op: "freeze", N: n})
+	if s.until(ctx, equalWithin, func() bool { return s.frozen != nil && s.frozen.N == n }) && s.frozen.Error == "" {
+		return true
+	}
+	if ctx.Err() == nil {
+		why := "no answer"
+		if s.frozen != nil {
+			why = s.frozen.Error
+		}
+		s.violation("exchanges", "", "the market was not frozen: "+why)
+	}
+	return false
+}
+
+func liveText(p *proc) string {
+	if p.last == nil {
+		return "it said nothing yet"
+	}
+	return fmt.Sprintf("%d of %d are", p.last.Live, p.last.Books)
+}
+
+// wants is how many books a reader must have.
+func (s *soak) wants(p *proc) int {
+	books := 0
+	for _, v := range s.venues {
+		books += len(v.Symbols)
+	}
+	switch p.name {
+	case "clients":
+		return 3 * books // once in binary, once in JSON, once as windows
+	case "slow clients":
+		return 5 * books
+	}
+	return books
+}
+
+// whole says that every process is up and every book live.
+func (s *soak) whole() bool {
+	if !s.gateway.ready || !s.feeds.ready {
+		return false
+	}
+	for _, p := range s.readers {
+		if !p.ready || p.last == nil || p.last.Live < s.wants(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// equal asks every reader until its books equal the exchanges'. waiting says that
+// nothing was wrong, but some book not whole; unless that is final, it is no violation.
+func (s *soak) equal(ctx context.Context, n int, final bool) (equal, waiting bool) {
+	path := s.frozen.Path
+	asked := map[*proc]time.Time{}
+	done := map[*proc]bool{}
+	began := time.Now()
+	equal = s.until(ctx, equalWithin, func() bool {
+		broken := 0
+		for _, p := range s.readers {
+			if done[p] {
+				continue
+			}
+			if p.compare != nil && p.of == n {
+				if p.compare.Why == "" {
+					done[p] = true
+					s.res.Books += uint64(p.compare.Books)
+					s.res.Levels += uint64(p.compare.Levels)
+					continue
+				}
+				if p.compare.Broken {
+					broken++
+				}
+				if time.Since(asked[p]) < 200*time.Millisecond {
+					continue
+				}
+				asked[p] = time.Time{}
+			}
+			if asked[p].IsZero() {
+				asked[p] = time.Now()
+				p.tell(order{Op: "compare", N: n, Path: path})
+			}
+		}
+		waiting = broken > 0 && time.Since(began) > brokenWithin
+		return len(done) == len(s.readers) || waiting && !final
+	})
+	if len(done) == len(s.readers) {
+		return true, false
+	}
+	if ctx.Err() == nil && (final || !waiting) {
+		for _, p := range s.readers {
+			if !done[p] {
+				why := "no answer"
+				if p.compare != nil {
+					why = p.compare.Why
+				}
+				s.violation(p.name, "", fmt.Sprintf("books are not the exchanges' %s after the market stood still: %s", equalWithin, why))
+			}
+		}
+	}
+	return false, waiting
+}
