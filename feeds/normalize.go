@@ -26,6 +26,10 @@ type NormalizeConfig struct {
 	Records io.Writer
 	// Speed multiplies the recorded pace; 0 does not wait.
 	Speed float64
+	// Serve, if set, is given the publisher and the instrument table of each engine
+	// before its first record, to attach rings of its own. wait is called before
+	// every line, so that the rings' readers may keep up.
+	Serve func(pub *ring.Publisher, table *md.TableView) (wait func(), err error)
 	// Progress, if set, is told the number of lines done every now and then.
 	Progress func(lines uint64)
 }
@@ -128,6 +132,7 @@ type normalizer struct {
 	began   time.Time
 	first   int64 // the recording's time at began
 	wrong   error // of Records
+	wait    func()
 
 	lines   uint64
 	foreign string // file:line of the first frame in another dialect
@@ -136,7 +141,7 @@ type normalizer struct {
 }
 
 func newNormalizer(cfg NormalizeConfig) (*normalizer, error) {
-	if cfg.Out == nil && cfg.Records == nil {
+	if cfg.Out == nil && cfg.Records == nil && cfg.Serve == nil {
 		return nil, errors.New("feeds: normalize: an output is required")
 	}
 	if cfg.Out == nil {
@@ -201,6 +206,11 @@ func (n *normalizer) build(cfg EngineConfig, epoch, now int64, beat time.Duratio
 		return err
 	}
 	n.print.restart(table, n.out)
+	if n.cfg.Serve != nil {
+		if n.wait, err = n.cfg.Serve(n.pub, table.View()); err != nil {
+			return err
+		}
+	}
 	cfg.Table, cfg.Pub = table, n.pub
 	n.eng, err = NewEngine(cfg)
 	return err
@@ -259,6 +269,9 @@ func (n *normalizer) open(path string, line *capture.Line) error {
 
 // pace waits until the time of a line has come, at the speed asked for.
 func (n *normalizer) pace(at int64) {
+	if n.wait != nil {
+		n.wait()
+	}
 	if n.cfg.Speed == 0 || at == 0 {
 		return
 	}
