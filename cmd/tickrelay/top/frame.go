@@ -50,14 +50,13 @@ func (s styles) paint(st lipgloss.Style, text string) string {
 }
 
 var (
-	styleTitle  = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("14"))
-	styleHead   = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("12"))
-	styleBad    = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("9"))
-	styleWarn   = lipgloss.NewStyle().Foreground(lipgloss.Color("11"))
-	styleGood   = lipgloss.NewStyle().Foreground(lipgloss.Color("10"))
-	styleFaint  = lipgloss.NewStyle().Foreground(lipgloss.Color("8"))
-	styleSpark  = lipgloss.NewStyle().Foreground(lipgloss.Color("6"))
-	styleColumn = lipgloss.NewStyle().Bold(true)
+	styleTitle = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("14"))
+	styleHead  = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("12"))
+	styleBad   = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("9"))
+	styleWarn  = lipgloss.NewStyle().Foreground(lipgloss.Color("11"))
+	styleGood  = lipgloss.NewStyle().Foreground(lipgloss.Color("10"))
+	styleFaint = lipgloss.NewStyle().Foreground(lipgloss.Color("8"))
+	styleSpark = lipgloss.NewStyle().Foreground(lipgloss.Color("6"))
 )
 
 // maxTroubles is how many rows troubles take at most.
