@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -81,6 +82,13 @@ func TestServiceManager(t *testing.T) {
 	}
 	m.want("WATCHDOG=1")
 	m.want("WATCHDOG=1")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.want("RELOADING=1"); !strings.Contains(got, "\nMONOTONIC_USEC=") {
+		t.Errorf("reloading: %q", got)
+	}
+	m.want("READY=1")
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
