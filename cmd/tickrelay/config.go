@@ -39,6 +39,8 @@ type fileConfig struct {
 	ProxyProtocol []string `yaml:"proxy_protocol"`
 	// RecordRaw is what is recorded of the feeds as it came; default nothing.
 	RecordRaw *rawRecordConfig `yaml:"record_raw"`
+	// Record is what is written to Parquet files; default nothing.
+	Record *recordConfig `yaml:"record"`
 	// Replay is the recording that clients may replay; default none.
 	Replay *pastConfig `yaml:"replay"`
 }
@@ -224,6 +226,7 @@ func (c *fileConfig) validate(d *yamlDecoder) {
 	c.TLS.validate(d)
 	c.validateRaw(d)
 	c.RecordRaw.validate(d, c.Feeds)
+	c.Record.validate(d)
 	c.Replay.validate(d)
 	c.Auth.validate(d)
 	c.validateOrigins(d)

@@ -18,7 +18,7 @@ type keyDoc struct {
 // configDocs are all keys, each after those of its table.
 func configDocs() []keyDoc {
 	var out []keyDoc
-	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, rawRecordDocs, pastDocs, busDocs, xdpDocs, dpdkDocs} {
+	for _, part := range [][]keyDoc{topDocs, feedDocs, wayDocs, credentialDocs, ringDocs, memoryDocs, allowDocs, limitDocs, tlsDocs, authDocs, rawDocs, rawRecordDocs, recordDocs, pastDocs, busDocs, xdpDocs, dpdkDocs} {
 		out = append(out, part...)
 	}
 	return out
@@ -41,6 +41,7 @@ var topDocs = []keyDoc{
 	{"limits", "see below", "", "what clients of the gateway may cost, see [below](#limits)"},
 	{"raw", "none", "", "venues whose own frames the gateway passes through, see [below](#raw) and [passthrough.md](passthrough.md)"},
 	{"record_raw", "nothing", "", "what is recorded of the feeds as it came, see [below](#record_raw) and [replay.md](replay.md)"},
+	{"record", "none", "", "records to write to Parquet files, see [below](#record) and [recording.md](recording.md)"},
 	{"replay", "none", "", "recording of which clients may replay windows, see [below](#replay) and [websocket.md](websocket.md#the-past)"},
 	{"metrics", "none", "HOST:PORT", "address of `/metrics` in a process with `--feeds-only`; see [processes.md](processes.md)"},
 	{"auth", "everybody, to everything", "", "whom the gateway lets in, see [below](#auth)"},

@@ -215,6 +215,7 @@ var metricGroups = []struct{ title, words string }{
 	{"Rings", "ring shm"},
 	{"The gateway's hub", "hub resumed replayed history candle candles"},
 	{"The gateway's clients", "accepted refused heads ws http tls reloads raw"},
+	{"The recorder", "record"},
 	{"Process and host", "build clock dpdk xdp"},
 }
 

@@ -43,6 +43,8 @@ type relayd struct {
 	socket string
 	raw    rawRecorders
 	tune   func(*feeds.Config) // of every feed; nil: nothing
+	// recorder writes Parquet files, if the configuration says so.
+	recorder recordd
 	// Who may attach besides this user and root.
 	group                int
 	allowUIDs, allowGIDs []int
@@ -107,6 +109,9 @@ func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err 
 		r.addUnit(f)
 	}
 	if err = r.openBus(); err != nil {
+		return nil, err
+	}
+	if err = r.openRecorder(); err != nil {
 		return nil, err
 	}
 	for i := range cfg.Rings {
@@ -206,6 +211,7 @@ func (r *relayd) startLocal(part func(string, func(context.Context) error), fail
 		}
 	}
 	r.startBus()
+	r.startRecorder()
 	r.log.Info("relay started", "relay", r.cfg.Relay, "gateway", r.gw != nil, "rings", r.dir.Path(), "socket", r.socket)
 	r.ready()
 }
@@ -222,6 +228,7 @@ func (r *relayd) close() error {
 		errs = append(errs, d.close())
 	}
 	r.closeBus()
+	errs = append(errs, r.recorder.close())
 	if r.bridge != nil {
 		errs = append(errs, r.bridge.Close())
 	}

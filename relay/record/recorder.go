@@ -142,8 +142,13 @@ func (r *Recorder) partition(s stream) *partition {
 // Stats are the recorder's counters.
 func (r *Recorder) Stats() *Stats { return &r.stats }
 
-// Close gives a recording back that was never run.
-func (r *Recorder) Close() error { return r.lock.Close() }
+// Close gives a recording back, whether it was run or not. Not while it runs.
+func (r *Recorder) Close() error {
+	if err := r.lock.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // Run records src until ctx ends or src does, then seals what is open. It returns an
 // error only if src fails; a device that is full or fails suspends the recording, see

@@ -94,18 +94,22 @@ func (t *topic) frameBook(base md.Record, emit func(*md.Record)) {
 	mark := base
 	mark.Flags, mark.Side = md.FlagSnapshot|md.FlagFirst, md.SideClear
 	emit(&mark)
-	for side, levels := range map[uint8]*book.Side{md.SideBid: &b.Book.Bids, md.SideAsk: &b.Book.Asks} {
-		for i := range levels.Len() {
-			l := levels.At(i)
-			r := base
-			r.Flags, r.Side, r.Price, r.Size, r.Count = md.FlagSnapshot, side, l.Price, l.Size, l.Count
-			r.PriceExp, r.SizeExp = b.Book.PriceExp, b.Book.SizeExp
-			emit(&r)
-		}
-	}
+	bookLevels(b, base, emit)
 	if b.State == book.Live {
 		mark.Flags, mark.Side = md.FlagSnapshot|md.FlagLast, md.SideEnd
 		emit(&mark)
+	}
+}
+
+// bookLevels emits a record like base for each level, bids first, from the touch outwards.
+func bookLevels(b *book.Reader, base md.Record, emit func(*md.Record)) {
+	for i, levels := range [...]*book.Side{&b.Book.Bids, &b.Book.Asks} {
+		for k := range levels.Len() {
+			l, r := levels.At(k), base
+			r.Flags, r.Side, r.Price, r.Size, r.Count = md.FlagSnapshot, md.SideBid+uint8(i), l.Price, l.Size, l.Count
+			r.PriceExp, r.SizeExp = b.Book.PriceExp, b.Book.SizeExp
+			emit(&r)
+		}
 	}
 }
 

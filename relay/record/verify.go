@@ -1,0 +1,195 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+
+	"tickrelay/ring/md"
+)
+
+// Checked is what Verify found.
+type Checked struct {
+	Hours    int
+	Rows     int64  // read, those in journals included
+	Gaps     uint64 // gap records
+	Missing  uint64 // numbers that they name; those of unknown size are not counted
+	Unknown  uint64 // gaps of unknown size
+	Problems []string
+}
+
+// maxProblems bounds the list of them.
+const maxProblems = 100
+
+func (c *Checked) problem(format string, args ...any) {
+	if len(c.Problems) < maxProblems {
+		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify reads a whole recording and compares what can be compared: every file opens
+// and decodes (pages carry checksums), every record of an hour is there once, in order of
+// receive time, decimals equal mantissa and exponent, and the numbers of each topic chain,
+// or a gap says which are missing. progress is as for Compact. It returns an error only
+// if it could not look.
+func Verify(ctx context.Context, dir string, progress func(done, total int64)) (*Checked, error) {
+	hours, err := List(dir)
+	if err != nil {
+		return nil, err
+	}
+	total := int64(0)
+	for _, h := range hours {
+		total += h.Rows + h.Open
+	}
+	out := &Checked{Hours: len(hours)}
+	chains := map[string]*chain{}
+	for i := range hours {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		if err := out.hour(&hours[i], chains); err != nil {
+			out.problem("%s.%s: %v", hours[i].Venue, hours[i].Channel, err)
+		}
+		if progress != nil {
+			progress(min(out.Rows, total), total)
+		}
+	}
+	return out, nil
+}
+
+// chain is the last number of a topic.
+type chain struct {
+	epoch int64
+	seq   uint64
+	known bool
+}
+
+func (c *Checked) hour(h *Hour, chains map[string]*chain) error {
+	files, err := openHour(h.dir, h.Start)
+	if err != nil {
+		return err
+	}
+	defer files.close()
+	next := int64(0)
+	a := newAssembler(stream{h.Venue, h.Channel}, h.Start, func(string) bool { return true })
+	take := func(name string, r *rows) {
+		for i := range r.recs {
+			if r.arrival[i] != next {
+				c.problem("%s: record %d follows %d", name, r.arrival[i], next-1)
+			}
+			next = r.arrival[i] + 1
+			c.Rows++
+			topic := a.topic(r.syms[i]).topic.String()
+			if chains[topic] == nil {
+				chains[topic] = &chain{}
+			}
+			c.number(name, topic, chains[topic], &r.recs[i], r.epoch[i])
+		}
+	}
+	for _, f := range files.files {
+		name := f.name.String()
+		if f.file == nil {
+			for err == nil {
+				var part rows
+				if err = part.fillFrom(f.journal, a); err == nil {
+					take(name, &part)
+				}
+			}
+			if !errors.Is(err, io.EOF) {
+				return err
+			}
+			err = nil
+			continue
+		}
+		name = f.file.path
+		for g := range f.file.pq.RowGroups() {
+			var group rows
+			rd := f.file.readGroup(g, a.symbols)
+			err := rd.readAll(&group)
+			rd.close()
+			if err != nil {
+				return err
+			}
+			take(name, &group)
+			if err := c.decimals(f.file, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// number judges a record's number.
+func (c *Checked) number(name, topic string, t *chain, r *md.Record, epoch int64) {
+	switch {
+	case r.Kind == md.KindHeartbeat:
+		if t.known && t.epoch == epoch && r.Seq > t.seq {
+			c.problem("%s: %s: numbers %d to %d are missing and no gap says so", name, topic, t.seq+1, r.Seq)
+		}
+		*t = chain{epoch, r.Seq, true}
+		return
+	case r.Flags&md.FlagSnapshot != 0:
+		return
+	}
+	first := r.Seq
+	if r.Kind == md.KindGap {
+		c.Gaps++
+		first = r.ID
+		if r.Count == md.UnknownMissing {
+			c.Unknown++
+		} else {
+			c.Missing += r.Seq - r.ID + 1
+		}
+	}
+	if t.known && t.epoch == epoch && first != t.seq+1 {
+		c.problem("%s: %s: number %d follows %d", name, topic, first, t.seq)
+	}
+	*t = chain{epoch, r.Seq, r.Kind != md.KindGap || r.Count != md.UnknownMissing}
+}
+
+// decimals compares the DECIMAL columns of a row group with mantissa and exponent, and
+// the order of receive times.
+func (c *Checked) decimals(f *file, group int) error {
+	chunks := f.pq.RowGroups()[group].ColumnChunks()
+	cols := [...]int{colPrice, colPriceMantissa, colPriceExp, colSize, colSizeMantissa, colSizeExp, colTsRecv}
+	var readers [len(cols)]parquet.ColumnChunkValueReader
+	var values [len(cols)][256]parquet.Value
+	for i, col := range cols {
+		readers[i] = parquet.NewColumnChunkValueReader(chunks[f.cols[col]])
+		defer readers[i].Close()
+	}
+	last := int64(-1 << 63)
+	for left := f.pq.RowGroups()[group].NumRows(); left > 0; {
+		n := int(min(left, 256))
+		left -= int64(n)
+		for i := range cols {
+			if err := readFull(readers[i], values[i][:n]); err != nil {
+				return fmt.Errorf("%s: column %s: %w", f.path, columns()[cols[i]].name, err)
+			}
+		}
+		for i := range n {
+			for side := 0; side < 6; side += 3 {
+				if !sameDecimal(values[side][i], values[side+1][i], values[side+2][i]) {
+					c.problem("%s: a %s differs from its mantissa and exponent", f.path, columns()[cols[side]].name)
+				}
+			}
+			if ts := values[6][i].Int64(); ts < last {
+				c.problem("%s: rows are not in order of receive time", f.path)
+			} else {
+				last = ts
+			}
+		}
+	}
+	return nil
+}
+
+func sameDecimal(decimal, mantissa, exp parquet.Value) bool {
+	var want [decimalSize]byte
+	if mantissa.IsNull() || !putDecimal(want[:], mantissa.Int64(), int8(exp.Int32())) {
+		return decimal.IsNull()
+	}
+	return !decimal.IsNull() && string(decimal.ByteArray()) == string(want[:])
+}
