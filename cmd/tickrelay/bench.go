@@ -18,7 +18,7 @@ func benchCommand() *cobra.Command {
 		Args:  noSuchCommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(benchRingCommand(), benchDecodeCommand(), benchTransportCommand(), benchFanoutCommand(), benchE2ECommand(), benchBusCommand(), benchAllCommand())
+	c.AddCommand(benchRingCommand(), benchDecodeCommand(), benchTransportCommand(), benchFanoutCommand(), benchE2ECommand(), benchRecordCommand(), benchBusCommand(), benchAllCommand())
 	return c
 }
 

@@ -62,6 +62,11 @@ func putDecimal(dst []byte, mant int64, exp int8) bool {
 	return true
 }
 
+// Decimal writes mant × 10^exp into dst, of 16 bytes, as a file's DECIMAL(38,18): scaled,
+// big-endian, two's complement. It returns false, and what dst holds means nothing, if the
+// number is md.Absent or does not fit exactly.
+func Decimal(dst []byte, mant int64, exp int8) bool { return putDecimal(dst, mant, exp) }
+
 // mul128 is the 128-bit product, false if it does not fit.
 func mul128(hi, lo, by uint64) (h, l uint64, ok bool) {
 	over, h1 := bits.Mul64(hi, by)
