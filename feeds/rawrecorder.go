@@ -175,7 +175,10 @@ func (r *RawRecorder) Run(ctx context.Context) error {
 			continue
 		}
 		if r.journal.Ended() {
-			if n, err = r.pump(); n == 0 {
+			if n, err = r.pump(); err != nil {
+				return fmt.Errorf("feeds: raw recorder: %s: %w", r.feed.Name(), err)
+			}
+			if n == 0 {
 				break
 			}
 			continue

@@ -25,7 +25,6 @@ type pastMaker struct {
 
 	table   *md.Table
 	entries map[pastKey]*pastInstrument
-	ids     map[pastTopic]uint32
 
 	joined  bool
 	began   time.Time // when the first event was sent
@@ -39,11 +38,6 @@ type pastMaker struct {
 type pastKey struct {
 	venue  md.Venue
 	symbol string
-}
-
-type pastTopic struct {
-	instrument uint32
-	channel    md.Channel
 }
 
 type pastInstrument struct {

@@ -146,7 +146,7 @@ func (s *soak) equal(ctx context.Context, n int, final bool) (equal, waiting boo
 	asked := map[*proc]time.Time{}
 	done := map[*proc]bool{}
 	began := time.Now()
-	equal = s.until(ctx, equalWithin, func() bool {
+	s.until(ctx, equalWithin, func() bool {
 		broken := 0
 		for _, p := range s.readers {
 			if done[p] {

@@ -33,7 +33,6 @@ type jsonReader struct {
 	parser fastjson.Parser
 	topics map[string]*jsonTopic
 	now    int64
-	fresh  bool // the connection has just begun
 }
 
 type jsonTopic struct {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 
 	"tickrelay/feeds"
 	"tickrelay/feeds/capture"
@@ -254,21 +255,21 @@ func runAgain(t *testing.T, files []string, speed float64) (records [sha256.Size
 		if err := ws.WriteFrame(conn, ask); err != nil {
 			return nil, err
 		}
-		f, err := ws.ReadFrame(conn)
-		if err != nil || !bytes.Contains(f.Payload, []byte(`"subscribed"`)) {
-			return nil, errors.Join(err, errors.New(string(f.Payload)))
+		answer, _, err := wsutil.ReadServerData(conn)
+		if err != nil || !bytes.Contains(answer, []byte(`"subscribed"`)) {
+			return nil, errors.Join(err, errors.New(string(answer)))
 		}
 		g.AddRing(c)
 		go func() {
 			for {
-				f, err := ws.ReadFrame(conn)
-				if err != nil || f.Header.OpCode == ws.OpClose {
+				text, op, err := wsutil.ReadServerData(conn)
+				if err != nil {
 					client <- nil
 					return
 				}
-				if f.Header.OpCode == ws.OpText {
-					wire.hash.Write(f.Payload)
-					wire.bytes += uint64(len(f.Payload))
+				if op == ws.OpText {
+					wire.hash.Write(text)
+					wire.bytes += uint64(len(text))
 					got.Add(1)
 				}
 			}
