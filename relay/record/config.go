@@ -43,7 +43,7 @@ type Config struct {
 	// are kept in memory for it.
 	NoKeyFrames bool
 	Log         *slog.Logger
-	// Now is the clock, ns since 1970 UTC; nil: the host's.
+	// Now is the clock, ns since 1970 UTC; nil: the host's. Several goroutines call it.
 	Now func() int64
 }
 

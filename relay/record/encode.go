@@ -60,7 +60,8 @@ func (e *encoder) start(to io.Writer) {
 	e.buf.Reset(to)
 	// A new one for each file: a used one would keep the metadata of the file before.
 	e.w = parquet.NewGenericWriter[any](e.buf, e.schema, parquet.Compression(compression()), parquet.PageBufferSize(pageBytes),
-		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(dictBytes), parquet.CreatedBy(writerName, "1", writerSystem),
+		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(dictBytes), parquet.DataPageStatistics(false), // chunk and page index have them
+		parquet.CreatedBy(writerName, "1", writerSystem),
 		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending(columns()[colTsRecv].name))))
 }
 
@@ -112,11 +113,11 @@ func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(
 		e.fillDecimal(c, v, r.recs)
 	case colEpoch:
 		for i := range v {
-			v[i] = required(parquet.Int64Value(r.epoch[i]), c)
+			v[i] = parquet.Int64Value(r.epoch[i])
 		}
 	case colArrival:
 		for i := range v {
-			v[i] = required(parquet.Int64Value(r.arrival[i]), c)
+			v[i] = parquet.Int64Value(r.arrival[i])
 		}
 	case colTsRecv, colTsEvent, colSeq, colID, colPriceMantissa, colSizeMantissa:
 		fillLong(c, v, r.recs)
@@ -125,10 +126,8 @@ func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(
 	}
 }
 
-// required and present give a value its column and, where the column is optional, say
-// that it is there.
-func required(v parquet.Value, c int) parquet.Value { return v.Level(0, 0, c) }
-func present(v parquet.Value, c int) parquet.Value  { return v.Level(0, 1, c) }
+// present says that a value of an optional column is there.
+func present(v parquet.Value, c int) parquet.Value { return v.Level(0, 1, c) }
 
 // fillText fills a text column; text is asked for only where a row differs from the one
 // before.
@@ -143,53 +142,63 @@ func fillText(v []parquet.Value, text func(int) string, same func(a, b int) bool
 }
 
 func fillLong(c int, v []parquet.Value, recs []md.Record) {
-	optional := func(i int, n, absent int64) {
+	switch c {
+	case colTsRecv:
+		longs(v, recs, func(r *md.Record) int64 { return r.TsRecv })
+	case colSeq:
+		longs(v, recs, func(r *md.Record) int64 { return int64(r.Seq) })
+	case colID:
+		longs(v, recs, func(r *md.Record) int64 { return int64(r.ID) })
+	case colTsEvent:
+		optionals(v, recs, c, 0, func(r *md.Record) int64 { return r.TsEvent })
+	case colPriceMantissa:
+		optionals(v, recs, c, md.Absent, func(r *md.Record) int64 { return r.Price })
+	case colSizeMantissa:
+		optionals(v, recs, c, md.Absent, func(r *md.Record) int64 { return r.Size })
+	}
+}
+
+func longs(v []parquet.Value, recs []md.Record, get func(*md.Record) int64) {
+	for i := range v {
+		v[i] = parquet.Int64Value(get(&recs[i]))
+	}
+}
+
+// optionals fills a column in which absent stands for null.
+func optionals(v []parquet.Value, recs []md.Record, c int, absent int64, get func(*md.Record) int64) {
+	for i := range v {
+		n := get(&recs[i])
 		if n == absent {
 			v[i] = parquet.NullValue().Level(0, 0, c)
-			return
+			continue
 		}
 		v[i] = present(parquet.Int64Value(n), c)
-	}
-	for i := range v {
-		r := &recs[i]
-		switch c {
-		case colTsRecv:
-			v[i] = required(parquet.Int64Value(r.TsRecv), c)
-		case colSeq:
-			v[i] = required(parquet.Int64Value(int64(r.Seq)), c)
-		case colID:
-			v[i] = required(parquet.Int64Value(int64(r.ID)), c)
-		case colTsEvent:
-			optional(i, r.TsEvent, 0)
-		case colPriceMantissa:
-			optional(i, r.Price, md.Absent)
-		case colSizeMantissa:
-			optional(i, r.Size, md.Absent)
-		}
 	}
 }
 
 func fillShort(c int, v []parquet.Value, recs []md.Record) {
+	// One loop per column: a switch per value costs more than the value.
+	switch c {
+	case colSide:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.Side) })
+	case colLevel:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.Level) })
+	case colCount:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.Count) })
+	case colFlags:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.Flags) })
+	case colPriceExp:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.PriceExp) })
+	case colSizeExp:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.SizeExp) })
+	case colInstrument:
+		shorts(v, recs, func(r *md.Record) int32 { return int32(r.Instrument) })
+	}
+}
+
+func shorts(v []parquet.Value, recs []md.Record, get func(*md.Record) int32) {
 	for i := range v {
-		r := &recs[i]
-		var n int32
-		switch c {
-		case colSide:
-			n = int32(r.Side)
-		case colLevel:
-			n = int32(r.Level)
-		case colCount:
-			n = int32(r.Count)
-		case colFlags:
-			n = int32(r.Flags)
-		case colPriceExp:
-			n = int32(r.PriceExp)
-		case colSizeExp:
-			n = int32(r.SizeExp)
-		case colInstrument:
-			n = int32(r.Instrument)
-		}
-		v[i] = required(parquet.Int32Value(n), c)
+		v[i] = parquet.Int32Value(get(&recs[i]))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,8 +54,10 @@ func TestDiskFull(t *testing.T) {
 func diskFull(t *testing.T, minFree int64) {
 	disk := smallDisk(t, "8m")
 	dir := filepath.Join(disk, "rec")
-	now := testHour + 60e9
-	r, err := New(Config{Dir: dir, Now: func() int64 { return now }, MinFree: minFree, RowGroup: 4096})
+	now := testHour + int64(60e9)
+	var clock atomic.Int64
+	clock.Store(now)
+	r, err := New(Config{Dir: dir, Now: clock.Load, MinFree: minFree, RowGroup: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +77,7 @@ func diskFull(t *testing.T, minFree int64) {
 			at := testHour + 60e9 + int64(seq)*1e6
 			rec := md.Record{Kind: md.KindBook, Flags: 3, Venue: md.VenueBinance, Seq: seq, TsRecv: at, Side: md.SideBid, Price: int64(seq % 20), Size: int64(seq), PriceExp: -2, SizeExp: -5}
 			truth.Apply(&rec)
-			s.steps = append(s.steps, func() { now = at })
+			s.steps = append(s.steps, func() { clock.Store(at) })
 			s.add(tradeAt(0, seq, at), rec)
 		}
 	}

@@ -1,12 +1,14 @@
 package record
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"tickrelay/ring/md"
 )
@@ -129,12 +131,14 @@ func loadJournal(path string, l *loaded) error {
 	if err != nil {
 		return err
 	}
-	j, err := newJournalReader(f)
+	j, err := newJournalReader(bufio.NewReaderSize(f, journalBuffer*md.RecordSize))
 	if err != nil {
 		return fmt.Errorf("record: %s: %w", path, err)
 	}
 	l.reset()
 	l.head = j.head
+	most := int(st.Size() / md.RecordSize)
+	l.recs, l.epoch, l.arrival = slices.Grow(l.recs, most), slices.Grow(l.epoch, most), slices.Grow(l.arrival, most)
 	for {
 		at := j.next
 		recs, epoch, err := j.block()
@@ -144,8 +148,10 @@ func loadJournal(path string, l *loaded) error {
 		if err != nil {
 			return fmt.Errorf("record: %s: %w", path, err)
 		}
+		l.recs = append(l.recs, recs...)
 		for i := range recs {
-			l.add(&recs[i], epoch, at+int64(i))
+			l.epoch = append(l.epoch, epoch)
+			l.arrival = append(l.arrival, at+int64(i))
 		}
 	}
 	l.instruments, l.torn = j.instruments, st.Size()-j.at

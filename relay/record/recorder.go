@@ -42,6 +42,7 @@ type Recorder struct {
 	topics  map[md.Topic]*topic
 	parts   map[stream]*partition
 	reason  error // of the suspension
+	now     int64 // when the records at hand were read
 	tickAt  int64
 	flushAt int64
 	back    *background
@@ -187,6 +188,7 @@ func (r *Recorder) drain(recs []md.Record) error {
 		if n == 0 || err != nil {
 			return err
 		}
+		r.now = r.cfg.Now()
 		r.take(recs[:n])
 	}
 	return nil
@@ -204,9 +206,10 @@ func (r *Recorder) turn(recs []md.Record) error {
 		r.byID = r.byID[:0]
 		r.newSession()
 	}
+	now := r.cfg.Now()
+	r.now = now
 	r.take(recs[:n])
 	busy := r.frames(frameRecords)
-	now := r.cfg.Now()
 	if now >= r.flushAt || now < r.flushAt-2*int64(r.cfg.Flush) {
 		r.flushAt = now + int64(r.cfg.Flush)
 		r.flush()

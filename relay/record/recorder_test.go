@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,8 +163,10 @@ func TestRestart(t *testing.T) {
 // read alone.
 func TestHours(t *testing.T) {
 	dir := t.TempDir()
+	var clock atomic.Int64
+	clock.Store(testHour)
 	now := testHour
-	cfg := Config{Dir: dir, Relay: "r", RowGroup: 1024, Now: func() int64 { return now }}
+	cfg := Config{Dir: dir, Relay: "r", RowGroup: 1024, Now: clock.Load}
 	s := newScript(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	s.add(heartbeat(0, md.ChannelTrades, 5, 0, now), heartbeat(0, md.ChannelBook, 5, 0, now), heartbeat(1, md.ChannelTicker, 5, 0, now))
@@ -181,7 +184,7 @@ func TestHours(t *testing.T) {
 			at += int64(time.Hour / 5001)
 			seq++
 			batchNow := at
-			s.steps = append(s.steps, func() { now = batchNow })
+			s.steps = append(s.steps, func() { clock.Store(batchNow) })
 			recs := []md.Record{tradeAt(0, seq, at)}
 			rec := bookRec(3, md.SideBid, seq, 90+r.Int64N(50), r.Int64N(2)*int64(i))
 			rec.TsRecv = at

@@ -11,7 +11,7 @@ import (
 // store puts an event into its journal; false if it could not be taken.
 func (r *Recorder) store(t *topic, ev []md.Record) bool {
 	p := t.p
-	now := r.cfg.Now()
+	now := r.now
 	if last := &ev[len(ev)-1]; last.Flags&md.FlagSnapshot == 0 {
 		p.clock = max(p.clock, min(last.TsRecv, now+hourNs)) // a time from nowhere must not carry the hours away
 	} else if p.clock == 0 {

@@ -39,11 +39,12 @@ func newLoad(n int, start int64) (*load, error) {
 		}
 	}
 	r := rand.New(rand.NewPCG(7, 7))
-	t, price := start, [instruments]int64{6412345, 312345, 14812}
+	middle := [instruments]int64{6412345, 312345, 14812}
+	t, price := start, middle
 	for len(l.recs) < 1<<18 {
 		t += r.Int64N(40_000)
 		id := r.IntN(instruments)
-		price[id] += r.Int64N(5) - 2
+		price[id] += r.Int64N(5) - 2 + (middle[id]-price[id])/100 // it comes back, so that books do not grow for ever
 		k := 1 + r.IntN(4)
 		for i := range k {
 			side := 1 + uint8(r.IntN(2))

@@ -240,7 +240,7 @@ func report(results [][]outcome) *ringbench.Report {
 	r := &ringbench.Report{Bench: "record", Hardware: ringbench.Hardware()}
 	for _, x := range []ringbench.Row{
 		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: wanted, BaselineValue: 1e6, Goal: ">=1"},
-		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: generic, BaselineValue: median(2, rate), Goal: ">=1"},
+		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: generic, BaselineValue: median(2, rate)},
 		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: raw, BaselineValue: median(1, rate)},
 		{Name: "without key frames", Value: median(3, rate), Unit: "records/s", Baseline: wanted, BaselineValue: 1e6},
 		{Name: "size of the recording", Value: median(0, bytes), Unit: "bytes/record", Baseline: raw, BaselineValue: median(1, bytes)},

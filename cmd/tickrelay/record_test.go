@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tickrelay/relay/record"
+	"tickrelay/ring"
+)
+
+// recordedRelay is a configuration of a relay of its own on a simulated exchange, with a
+// block record:.
+func recordedRelay(t *testing.T, recordBlock string) (file, name string) {
+	t.Helper()
+	srv := exchange(t, 300)
+	name = fmt.Sprintf("rec-%d", os.Getpid())
+	t.Cleanup(func() { os.RemoveAll(filepath.Join(ring.DefaultBase, name)) })
+	file = writeFile(t, "c.yaml", fmt.Sprintf(`relay: %s
+listen: 127.0.0.1:0
+socket: %s
+feeds:
+- {venue: binance, url: "%s", rest: "%s", instruments: [BTC-USDT, ETH-USDT], channels: [trades, book, bbo]}
+record: %s
+`, name, filepath.Join(t.TempDir(), "s"), srv.URL(), srv.REST(), recordBlock))
+	return file, name
+}
+
+// recordedSome waits until a recording holds n records of every channel.
+func recordedSome(t *testing.T, dir string, n int64) {
+	t.Helper()
+	waitFor(t, "records in "+dir, func() bool {
+		hours, err := record.List(dir)
+		channels := map[string]int64{}
+		for _, h := range hours {
+			channels[h.Channel.String()] += h.Rows + h.Open
+		}
+		return err == nil && channels["trades"] >= n && channels["book"] >= n && channels["bbo"] >= n
+	})
+}
+
+func verified(t *testing.T, dir string) string {
+	t.Helper()
+	out, errs, code := tickrelay(t, "record", "verify", dir)
+	if code != exitDone || !strings.Contains(out, "problems 0\n") {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	return out
+}
+
+// TestRunRecords: tickrelay run with record: in the same process, stopped by Ctrl-C.
+func TestRunRecords(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "rec")
+	file, _ := recordedRelay(t, fmt.Sprintf("{dir: %q, topics: [\"binance.>\"]}", dir))
+	p := start(t, "run", "-c", file)
+	p.line("socket ")
+	recordedSome(t, dir, 50)
+	if _, errs, code := tickrelay(t, "record", "-c", file); code != exitFailed || !strings.Contains(errs, "record.apart: true") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if code := p.stop(); code != exitDone {
+		t.Fatalf("exit %d\n%s", code, p.errors())
+	}
+	verified(t, dir)
+	hours, err := record.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hours {
+		if h.Open != 0 {
+			t.Errorf("%s %d: %d records are still open", h.Channel, h.Start, h.Open)
+		}
+	}
+	out, errs, code := tickrelay(t, "record", "ls", "--json", dir)
+	var list []listedHour
+	if err := json.Unmarshal([]byte(out), &list); code != exitDone || err != nil || len(list) != len(hours) {
+		t.Errorf("exit %d, %v: %s%s", code, err, out, errs)
+	}
+}
+
+// TestRecordApart: a recorder of its own, killed and started again, over the control
+// socket; then what users do with a recording.
+func TestRecordApart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "rec")
+	file, _ := recordedRelay(t, fmt.Sprintf("{dir: %q, apart: true}", dir))
+	early := start(t, "record", "-c", file) // before there is a relay
+	relay := start(t, "run", "-c", file)
+	relay.line("socket ")
+	recordedSome(t, dir, 50)
+	if _, errs, code := tickrelay(t, "record", "-c", file); code != exitFailed || !strings.Contains(errs, "another recorder writes there") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if err := early.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-early.exited
+	verified(t, dir) // as the kill has left it
+	second := start(t, "record", "-c", file, "--metrics", "127.0.0.1:0")
+	second.line("recording to ")
+	recordedSome(t, dir, 100)
+	if code := second.stop(); code != exitDone || !strings.Contains(second.errors(), "recovered what the recorder before had open") {
+		t.Errorf("exit %d: %s", code, second.errors())
+	}
+	if code := relay.stop(); code != exitDone {
+		t.Errorf("relay: exit %d", code)
+	}
+	before := verified(t, dir)
+	if strings.Contains(before, "gaps 0\n") {
+		t.Error("nothing was missed while no recorder ran?")
+	}
+	if out, errs, code := tickrelay(t, "record", "compact", dir); code != exitDone || !strings.HasPrefix(out, "hours ") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if after := verified(t, dir); after != before {
+		t.Errorf("compacted: %s\nbefore: %s", after, before)
+	}
+	out, errs, code := tickrelay(t, "record", "convert", "--topics", "binance.trades.*", dir)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitDone || len(lines) < 100 {
+		t.Fatalf("exit %d, %d lines: %s", code, len(lines), errs)
+	}
+	for _, l := range lines {
+		var m struct{ Type, Topic, Price string }
+		if err := json.Unmarshal([]byte(l), &m); err != nil || m.Type != "gap" && (m.Type != "trade" || m.Price == "") {
+			t.Fatalf("%v: %s", err, l)
+		}
+	}
+}
+
+// TestRecordUsage: wrong flags and a wrong configuration say what is wrong.
+func TestRecordUsage(t *testing.T) {
+	f := func(code int, want string, args ...string) {
+		t.Helper()
+		_, errs, got := tickrelay(t, args...)
+		if got != code || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit %d, want %d with %q\n%s", args, got, code, want, errs)
+		}
+	}
+	f(exitUsage, "one of -c FILE", "record")
+	f(exitUsage, "--dir DIR is needed", "record", "--attach", "x")
+	f(exitUsage, "unknown venue", "record", "--attach", "x", "--dir", t.TempDir(), "--topics", "nyse.>")
+	f(exitUsage, "with -c", "record", "-c", "x", "--dir", "y")
+	f(exitUsage, "--from", "record", "convert", "--from", "yesterday", t.TempDir())
+	f(exitFailed, "no such file", "record", "ls", filepath.Join(t.TempDir(), "none"))
+	f(exitUsage, "unknown command", "record", "lst")
+	_, err := parseConfig("x.yaml", []byte("feeds:\n- {venue: okx, instruments: [BTC-USDT]}\nrecord:\n  topics: [\"okc.>\"]\n  keep_age: 3\n  row_group: 10\n  seal: 2h\n  sync: never\n  kep_mb: 3\n"))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{`x.yaml:3: record: dir is missing`, `record.topics[0]: `, `x.yaml:5: record.keep_age: "3": want a time of 1h0m0s or more`,
+		`x.yaml:6: record.row_group: 10: want 1024`, `x.yaml:7: record.seal: "2h": want a time of 1s to 1h0m0s`, `x.yaml:8: record.sync: "never"`, `unknown key "kep_mb" in record, did you mean "keep_mb"?`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+// TestProgress: lines where there is no terminal, none for short work.
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out, "work", 10)
+	p.set(5, 10)
+	p.end()
+	if out.Len() > 0 {
+		t.Errorf("short work told of itself: %q", out.String())
+	}
+	p = newProgress(&out, "work", 10)
+	p.start = p.start.Add(-time.Minute)
+	p.told = p.start
+	p.set(5, 10)
+	p.add(5)
+	p.end()
+	p.end()
+	if got := out.String(); got != "work: 5 of 10 (50 %), 1m0s left\nwork: 10 in 1m0s\n" && !strings.HasPrefix(got, "work: 5 of 10 (50 %), 1m0s left\nwork: 10 in 1m0.") {
+		t.Errorf("%q", got)
+	}
+}
