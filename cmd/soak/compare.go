@@ -11,7 +11,6 @@ import (
 // add takes what one of several readers has compared.
 func (c *comparison) add(name string, one *comparison) {
 	c.Books, c.Levels = c.Books+one.Books, c.Levels+one.Levels
-	c.Broken = c.Broken || one.Broken
 	if one.Why != "" {
 		if c.Why != "" {
 			c.Why += "; "

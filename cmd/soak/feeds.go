@@ -28,7 +28,7 @@ func Hurried(dir string) (func(*feeds.Config), error) {
 		})
 		c.Budget = feeds.NewBudget(100, 10*time.Millisecond)
 		c.Backoff = feeds.Backoff{Min: 5 * time.Millisecond, Base: 50 * time.Millisecond, Cap: time.Second}
-		c.Limits.BookRetry = time.Second
+		c.Limits.BookRetry, c.Silence = time.Second, 8*time.Second
 		c.Clock = clock
 	}, nil
 }

@@ -21,8 +21,9 @@ func (r *Result) writeMarkdown(w io.Writer) error {
 	p("Every reader judges every record: numbers chain or a gap says which do not come, nothing comes twice, no book is crossed, no price " +
 		"and size is one that the exchange never sent. Between storms of faults the market stands still until every reader's books equal the " +
 		"exchange's, level by level. Memory, descriptors, goroutines and /dev/shm must not grow. Feeds wait as briefly as simulated exchanges allow " +
-		"(back-off, rate limits, silence); all that decides what is right is as always. The clock step is one of the exchanges' clock and of the feeds' own " +
-		"wall clock, forwards and back; the host's clock, which others use too, and the kernel's receive times are not stepped.\n\n")
+		"(back-off, rate limits, silence); all that decides what is right is as always. The clock step is one of the feeds' own " +
+		"wall clock, forwards and back; the host's clock, which others use too, and the kernel's receive times are not stepped. Coinbase Exchange, Bitstamp and Kraken " +
+		"get no update lost or swapped within the exchange: their protocols cannot show it.\n\n")
 	p("| what | figure |\n|---|---|\n")
 	for _, t := range r.totals() {
 		p("| %s | %s |\n", t[0], t[1])

@@ -91,7 +91,6 @@ type Violation struct {
 type comparison struct {
 	Books  int    `json:"books"`  // compared
 	Levels int    `json:"levels"` // of them
-	Broken bool   `json:"broken"` // a book is not whole: it is not wrong, it is waiting
 	Why    string `json:"why,omitempty"`
 }
 

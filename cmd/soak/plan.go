@@ -30,7 +30,7 @@ const (
 	KindKillFeeds       = "kill-feeds"       // kill -9, started again: a new epoch
 	KindKillClients     = "kill-clients"     // kill -9 of every good WebSocket client, started again
 	KindFullShm         = "full-shm"         // no byte left in /dev/shm
-	KindClockStep       = "clock-step"       // of exchanges and feeds, and back
+	KindClockStep       = "clock-step"       // of the feeds' wall clock, and back
 )
 
 // The processes that strategies' faults happen to.

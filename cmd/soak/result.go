@@ -27,7 +27,8 @@ type Result struct {
 	Connect int                  `json:"exchange_conns"` // connections to exchanges
 	Readers map[string]*Readings `json:"readers"`        // by process
 
-	Comparisons int    `json:"comparisons"` // at which every reader's books equalled the exchanges'
+	Comparisons int    `json:"comparisons"`          // at which every reader's books equalled the exchanges'
+	Repeated    int    `json:"comparisons_repeated"` // because something that was sent last had been lost
 	Books       uint64 `json:"books_compared"`
 	Levels      uint64 `json:"levels_compared"`
 

@@ -15,8 +15,8 @@ import (
 // sizes. It holds two generations, so that it may forget: before the older one
 // is emptied, the levels of the books as they are go into the newer one.
 //
-// A word beside it carries the offset that the wall clocks of exchanges and feeds
-// have been stepped by.
+// A word beside it carries the offset that the feeds' wall clock has been
+// stepped by.
 type truth struct {
 	mem    []byte
 	header *truthHeader

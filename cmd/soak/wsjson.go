@@ -244,7 +244,7 @@ func (j *jsonReader) compare(want trueBooks, c *comparison) {
 			continue
 		}
 		if t := j.topics[topic]; t == nil || t.book == nil {
-			c.Why, c.Broken = topic+": there is no book", true
+			c.Why = topic + ": there is no book"
 		} else {
 			c.book(topic, t.book, &b, j.o.depth)
 		}

@@ -32,7 +32,7 @@ func soakCommand() *cobra.Command {
 		Long: `soak runs simulated exchanges of all venues, the feeds, the gateway, three strategies and
 WebSocket clients fast and slow, each in a process of its own, and lets happen on a seed what
 goes wrong in practice: cut, stalled and damaged connections, killed and stopped processes,
-gateways replaced, a full /dev/shm (as root, in a /dev/shm of its own), stepped clocks.
+gateways replaced, a full /dev/shm (as root, in a /dev/shm of its own), a stepped clock.
 
 Meanwhile every reader checks every record: numbers chain or a gap says which do not come,
 nothing comes twice, no book is crossed, no price is one that the exchange never sent. Between
