@@ -20,7 +20,9 @@ type input struct {
 	held  int // records in buf that begin an event of which the rest is to come
 	armed atomic.Bool
 	arm   chan struct{}
-	gone  bool // the producer ended, or never was there
+	// failed is why the waiter ended its wait; written before armed is cleared.
+	failed error
+	gone   bool // the producer ended, or never was there
 
 	att     *attachment // that the ring belongs to; nil if it stands alone
 	some    bool        // a record has come
@@ -62,6 +64,7 @@ func (h *hub) await(in *input, ctx context.Context, waiters func(func())) {
 			for ctx.Err() == nil {
 				ready, err := in.c.Wait(ring.WaitBlock, ringNap)
 				if ready || err != nil {
+					in.failed = err
 					break
 				}
 			}
@@ -187,6 +190,11 @@ func (h *hub) readRings(ctx context.Context, waiters func(func())) bool {
 			continue
 		}
 		n, err := in.c.Poll(in.buf[in.held:])
+		if n == 0 && err == nil {
+			// A producer that was killed: Poll asks for its life only now and then.
+			err = in.failed
+		}
+		in.failed = nil
 		if err != nil {
 			h.ringEnded(in, err)
 			if in.att != nil && h.ringOf(in.att) {

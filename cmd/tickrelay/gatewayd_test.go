@@ -387,6 +387,17 @@ func TestGatewayInItsOwnProcess(t *testing.T) {
 	s.startFeeds()
 	until(t, clients, "the new epoch", func(st followerState) bool { return st.epochs >= 2*len(clients) })
 	moved(t, clients)
+
+	// Feeds that are killed are noticed as soon, before anybody starts them again.
+	gaps := lookAt(t, clients).gaps
+	s.feeds.cmd.Process.Kill()
+	s.feeds.ended()
+	killed := time.Now()
+	waitFor(t, "a gap of the killed feeds", func() bool { return lookAt(t, clients).gaps >= gaps+len(clients) })
+	t.Logf("killed feeds were told %s later", time.Since(killed))
+	s.startFeeds()
+	until(t, clients, "the next epoch", func(st followerState) bool { return st.epochs >= 4*len(clients) })
+	moved(t, clients)
 	if code := third.stop(); code != 0 {
 		t.Errorf("gateway ended with %d after Ctrl-C", code)
 	}
