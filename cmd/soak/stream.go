@@ -160,7 +160,7 @@ func (s *stream) take(r *md.Record, now int64) {
 		return
 	}
 	s.number(t, r)
-	t.fresh = false
+	t.fresh = r.Kind == md.KindHeartbeat
 	if r.Kind == md.KindGap {
 		s.counts.stat.Gaps[md.GapReason(r.Level).String()]++
 	}
