@@ -76,6 +76,10 @@ func (s *soak) again(p *proc, start func() error) string {
 	if err := p.signal(syscall.SIGKILL); err != nil {
 		return err.Error()
 	}
+	// Its locks go with its last thread, a moment later.
+	if !s.until(context.Background(), 30*time.Second, func() bool { return p.exited }) {
+		return "it does not die"
+	}
 	if err := start(); err != nil {
 		s.violation(p.name, "", "cannot be started again: "+err.Error())
 	}
