@@ -38,6 +38,7 @@ func benchParts() []benchPart {
 		{"e2e", []string{"--rounds", "1", "--frames", "500"}, ""},
 		{"fanout", []string{"--subscribers", "100", "--rounds", "1", "--duration", "200ms", "--idle", "200"}, ""},
 		{"transport", []string{"--duration", "200ms"}, root},
+		{"record", []string{"--rounds", "1", "--records", "100000"}, ""},
 		{"bus", []string{"--rounds", "1", "--duration", "200ms"}, ""},
 	}
 }

@@ -239,7 +239,7 @@ func (r *clusterRig) well(clients []*wanderer) {
 // TestDemoCluster runs the command as a user would.
 func TestDemoCluster(t *testing.T) {
 	d := start(t, "demo", "--cluster", "--listen", "127.0.0.1:0", "--rate", "50")
-	page := d.line("  page ")
+	page := d.line("page ")
 	addr := strings.TrimPrefix(strings.Fields(page)[0], "http://")
 	addr = strings.TrimSuffix(addr, "/")
 	if _, _, err := net.SplitHostPort(addr); err != nil {

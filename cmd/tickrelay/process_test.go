@@ -116,7 +116,7 @@ func (p *process) errors() string {
 // line returns the rest of the next line of stdout that starts with prefix.
 func (p *process) line(prefix string) string {
 	p.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case l, ok := <-p.stdout:
@@ -127,7 +127,7 @@ func (p *process) line(prefix string) string {
 				return strings.TrimSpace(rest)
 			}
 		case <-timeout:
-			p.t.Fatalf("%s printed no line %q in 20 s\n%s", p.cmd.Args, prefix, p.errors())
+			p.t.Fatalf("%s printed no line %q in a minute\n%s", p.cmd.Args, prefix, p.errors())
 		}
 	}
 }

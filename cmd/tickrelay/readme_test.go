@@ -172,7 +172,7 @@ func readmeTests(t *testing.T, b block) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.TrimSpace(b.text) != "go test ./..." || !bytes.Contains(gate, []byte(`go test -p 1 "$@" "${packages[@]}"`)) {
+	if strings.TrimSpace(b.text) != "go test ./..." || !bytes.Contains(gate, []byte(`go test -p 2 "$@" "${packages[@]}"`)) {
 		t.Errorf("%q is not what .ci/run runs", b.text)
 	}
 }
