@@ -290,6 +290,7 @@ func demoCluster(ctx context.Context, o demoOptions, log *slog.Logger, out, stde
 	defer stop()
 	listen := o.listen
 	if l, err := net.Listen("tcp", listen); err == nil {
+		listen = l.Addr().String() // a port of 0 is one for good
 		l.Close()
 	} else if o.listenGiven {
 		return fmt.Errorf("listen: %w", err)
