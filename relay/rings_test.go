@@ -71,6 +71,9 @@ func TestNewEpoch(t *testing.T) {
 	end := again.ring(4096)
 	again.rebuild(btcBook, startBook[2:7]...)
 	g.AddRing(end)
+	if m := c.want("gap", btcBook); m.Reason != "disconnect" || m.Missed != nil {
+		t.Fatalf("%+v: what the old epoch still had is not known", m)
+	}
 	if p := c.want("topic", "").positions(t)[btcBook]; p.Epoch != "1763842100123456790" || p.Seq != 0 {
 		t.Fatalf("position %+v", p)
 	}
