@@ -88,6 +88,8 @@ type peer struct {
 	l    *lines
 	dir  string
 	recs []md.Record
+	// Held to the end: a file that nothing refers to closes its descriptor.
+	socket, pipe *os.File
 }
 
 // Peer is the other process of the figures that need two: it opens the rings in
@@ -95,7 +97,8 @@ type peer struct {
 // when in ends.
 func Peer(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 	pin(1)
-	p := &peer{dir: dir, recs: make([]md.Record, 1024)}
+	p := &peer{dir: dir, recs: make([]md.Record, 1024),
+		socket: os.NewFile(peerSocket, "socket"), pipe: os.NewFile(peerPipe, "pipe")}
 	var err error
 	if p.l, err = mapLines(dir); err != nil {
 		return err
@@ -140,9 +143,9 @@ func (p *peer) play(role, arg string) (answer string, err error) {
 	case "sink":
 		return "", p.sink()
 	case "socket":
-		return "", drainBytes(os.NewFile(peerSocket, "socket"))
+		return "", drainBytes(p.socket)
 	case "pipe":
-		return "", drainBytes(os.NewFile(peerPipe, "pipe"))
+		return "", drainBytes(p.pipe)
 	case "tcp":
 		conn, err := net.Dial("tcp", arg)
 		if err != nil {
