@@ -288,7 +288,7 @@ func (c *wsClient) frame(f ws.Frame) {
 // read returns the next frame; pings are answered.
 func (c *wsClient) read() (ws.OpCode, []byte, error) {
 	for {
-		c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.conn.SetReadDeadline(time.Now().Add(40 * time.Second))
 		f, err := readFrame(c.r)
 		if err != nil {
 			return 0, nil, err
