@@ -84,8 +84,15 @@ func TestChaos(t *testing.T) {
 	for _, c := range all {
 		c.settle(t, market)
 	}
+	var gaps, refused uint64
 	for _, c := range all {
 		c.compare(t, ctx, market)
+		s := c.feed.Stats()
+		gaps, refused = gaps+s.GapsTotal(), refused+s.RejectedTotal()
+	}
+	// Of all together: on a slow machine one exchange alone may send too little.
+	if gaps == 0 || refused == 0 {
+		t.Errorf("%d gaps, %d refused: nothing went wrong", gaps, refused)
 	}
 }
 
@@ -207,8 +214,8 @@ func (c *chaosVenue) compare(t *testing.T, ctx context.Context, m *sim.Market) {
 	s := c.feed.Stats()
 	t.Logf("%-18s frames %d records %d gaps %v resyncs %d parked %d switches %d rejected %d connects %d", c.name, s.Frames.Load(), s.Records.Load(),
 		c.seen.gaps, s.Resyncs.Load(), s.Parked.Load(), s.Switches.Load(), s.RejectedTotal(), c.feed.Health().Lines[0].Connects)
-	if s.GapsTotal() == 0 || s.RejectedTotal() == 0 {
-		t.Errorf("%s: %d gaps, %d refused: nothing went wrong", c.name, s.GapsTotal(), s.RejectedTotal())
+	if n := c.feed.Health().Lines[0].Connects; n < 2 {
+		t.Errorf("%s: %d connections: nothing went wrong", c.name, n)
 	}
 }
 
