@@ -219,8 +219,8 @@ func TestTLSPlainText(t *testing.T) {
 			t.Errorf("allowed: %d %s", code, body)
 		case !allowed && (code != 400 || !strings.Contains(body, "speaks TLS")):
 			t.Errorf("refused: %d %q", code, body)
-		case !allowed && g.accept.stats.refused[refusedPlain].Load() != 1:
-			t.Error("not counted")
+		case !allowed: // counted after the answer is out
+			eventually(t, "counted", func() bool { return g.accept.stats.refused[refusedPlain].Load() == 1 })
 		}
 		if allowed {
 			dial(t, g, ProtocolJSON).quiet()

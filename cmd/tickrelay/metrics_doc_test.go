@@ -88,15 +88,15 @@ func liveDemo(t *testing.T) (page string) {
 	}
 	got := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		for first := true; ; {
 			text, err := wsutil.ReadServerText(conn)
 			if err != nil {
 				return
 			}
 			var m struct{ Type string }
-			if json.Unmarshal(text, &m) == nil && m.Type == "trade" && got != nil {
+			if json.Unmarshal(text, &m) == nil && m.Type == "trade" && first {
 				close(got)
-				got = nil
+				first = false
 			}
 		}
 	}()
