@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,51 @@ func recordedSome(t *testing.T, dir string, n int64) {
 		}
 		return err == nil && channels["trades"] >= n && channels["book"] >= n && channels["bbo"] >= n
 	})
+}
+
+// counted has the counts of record verify by channel. A recorder may be at work.
+func counted(t *testing.T, dir string) map[string]verifiedCounts {
+	t.Helper()
+	out, errs, code := tickrelay(t, "record", "verify", "--json", dir)
+	var got verifiedRecording
+	if err := json.Unmarshal([]byte(out), &got); code != exitDone || err != nil || len(got.Problems) > 0 {
+		t.Fatalf("exit %d, %v\n%s%s", code, err, out, errs)
+	}
+	all, by := int64(0), map[string]verifiedCounts{}
+	for _, c := range got.Channels {
+		all, by[c.Channel] = all+c.Rows, c.verifiedCounts
+	}
+	if all != got.Rows {
+		t.Errorf("%d records of channels, %d in all", all, got.Rows)
+	}
+	return by
+}
+
+// agreed is counted of a recording at rest, which must be what ls counts and a scan gives.
+func agreed(t *testing.T, dir string) map[string]verifiedCounts {
+	t.Helper()
+	by := counted(t, dir)
+	hours, err := record.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, scanned := map[string]int64{}, map[string]int64{}
+	for _, h := range hours {
+		listed[h.Channel.String()] += h.Rows + h.Open
+	}
+	err = record.Scan(t.Context(), dir, record.Query{}, func(e record.Event) error {
+		scanned[e.Topic.Channel.String()] += int64(len(e.Records))
+		return nil
+	})
+	if err != nil || len(by) != len(listed) {
+		t.Fatalf("%v; %d channels verified, %d listed", err, len(by), len(listed))
+	}
+	for ch, c := range by {
+		if c.Rows != listed[ch] || c.Rows != scanned[ch] {
+			t.Errorf("%s: verify counts %d records, ls %d, a scan gives %d", ch, c.Rows, listed[ch], scanned[ch])
+		}
+	}
+	return by
 }
 
 func verified(t *testing.T, dir string) string {
@@ -95,13 +141,28 @@ func TestRecordApart(t *testing.T) {
 	if _, errs, code := tickrelay(t, "record", "-c", file); code != exitFailed || !strings.Contains(errs, "another recorder writes there") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
+	listed, err := record.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := early.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-early.exited
-	verified(t, dir) // as the kill has left it
+	left := agreed(t, dir) // as the kill has left it
+	for _, h := range listed {
+		ch := h.Channel.String()
+		if c := left[ch]; c.Rows < h.Rows+h.Open {
+			t.Errorf("%s: %d records were there before the kill, %d after it", ch, h.Rows+h.Open, c.Rows)
+		}
+	}
 	second := start(t, "record", "-c", file, "--metrics", "127.0.0.1:0")
 	second.line("recording to ")
+	for ch, c := range counted(t, dir) { // while it is at work
+		if c.Rows < left[ch].Rows {
+			t.Errorf("%s: %d records were left by the kill, %d recovered", ch, left[ch].Rows, c.Rows)
+		}
+	}
 	recordedSome(t, dir, 100)
 	if code := second.stop(); code != exitDone || !strings.Contains(second.errors(), "recovered what the recorder before had open") {
 		t.Errorf("exit %d: %s", code, second.errors())
@@ -109,26 +170,34 @@ func TestRecordApart(t *testing.T) {
 	if code := relay.stop(); code != exitDone {
 		t.Errorf("relay: exit %d", code)
 	}
-	before := verified(t, dir)
+	before, counts := verified(t, dir), agreed(t, dir)
 	if strings.Contains(before, "gaps 0\n") {
 		t.Error("nothing was missed while no recorder ran?")
 	}
 	if out, errs, code := tickrelay(t, "record", "compact", dir); code != exitDone || !strings.HasPrefix(out, "hours ") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
-	if after := verified(t, dir); after != before {
+	if after := verified(t, dir); after != before || !maps.Equal(agreed(t, dir), counts) {
 		t.Errorf("compacted: %s\nbefore: %s", after, before)
 	}
 	out, errs, code := tickrelay(t, "record", "convert", "--topics", "binance.trades.*", dir)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if code != exitDone || len(lines) < 100 {
-		t.Fatalf("exit %d, %d lines: %s", code, len(lines), errs)
+	// A trade and a gap are a line each; a heartbeat is none.
+	if c := counts["trades"]; code != exitDone || c.Rows < 100 || int64(len(lines)) != c.Rows-c.Heartbeats {
+		t.Fatalf("exit %d, %d lines of %+v: %s", code, len(lines), c, errs)
 	}
+	gaps := uint64(0)
 	for _, l := range lines {
 		var m struct{ Type, Topic, Price string }
 		if err := json.Unmarshal([]byte(l), &m); err != nil || m.Type != "gap" && (m.Type != "trade" || m.Price == "") {
 			t.Fatalf("%v: %s", err, l)
 		}
+		if m.Type == "gap" {
+			gaps++
+		}
+	}
+	if c := counts["trades"]; gaps != c.Gaps || c.State != 0 {
+		t.Errorf("%d gaps in lines of %+v", gaps, c)
 	}
 }
 

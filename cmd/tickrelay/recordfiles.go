@@ -18,7 +18,11 @@ func recordListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ls DIR",
 		Short: "What a recording holds, by venue, channel and hour",
-		Args:  usage(cobra.ExactArgs(1)),
+		Long: `ls counts the rows of finished files (RECORDS) and of journals (OPEN), also while a
+recorder is at work. A row is a record; those that carry no event are among them, such as
+the heartbeats and key frames at an hour's beginning. "record verify --json" counts each
+sort.`,
+		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			hours, err := record.List(args[0])
 			if err != nil {
@@ -62,13 +66,16 @@ func listJSON(c *cobra.Command, hours []record.Hour) error {
 }
 
 func recordVerifyCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Read a whole recording and say what is wrong with it",
 		Long: `verify opens every file, decodes every row, and compares: each record of an hour is
 there once, decimals equal mantissa and exponent, rows are in order of receive time, and
 the numbers of each topic chain, or a gap says which are missing. Gaps are no fault of the
-recording; they are counted. Exit code 1 if something is wrong.`,
+recording; they are counted. Of the records, heartbeats are a topic's number where an
+epoch, a session or an hour begins, and state is what was told again. --json has the
+counts of each channel too. Exit code 1 if something is wrong.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			p := newProgress(c.ErrOrStderr(), "verify", -1)
@@ -77,17 +84,54 @@ recording; they are counted. Exit code 1 if something is wrong.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "hours %d\nrecords %d\ngaps %d\nmissing %d\ngaps_of_unknown_size %d\nproblems %d\n",
-				got.Hours, got.Rows, got.Gaps, got.Missing, got.Unknown, len(got.Problems))
+			if asJSON {
+				err = json.NewEncoder(c.OutOrStdout()).Encode(verifiedOf(got))
+			} else {
+				fmt.Fprintf(c.OutOrStdout(), "hours %d\nrecords %d\nheartbeats %d\nstate %d\ngaps %d\nmissing %d\ngaps_of_unknown_size %d\nproblems %d\n",
+					got.Hours, got.Rows, got.Heartbeats, got.State, got.Gaps, got.Missing, got.Unknown, len(got.Problems))
+			}
 			for _, problem := range got.Problems {
 				fmt.Fprintln(c.ErrOrStderr(), problem)
 			}
 			if len(got.Problems) > 0 {
 				return errors.New("the recording is damaged")
 			}
-			return nil
+			return err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, with the counts of each channel")
+	return c
+}
+
+// verifiedCounts are counts in the JSON form, verifiedRecording a whole answer.
+type verifiedCounts struct {
+	Hours      int    `json:"hours"`
+	Rows       int64  `json:"records"`
+	Heartbeats int64  `json:"heartbeats"`
+	State      int64  `json:"state"`
+	Gaps       uint64 `json:"gaps"`
+	Missing    uint64 `json:"missing"`
+	Unknown    uint64 `json:"gaps_of_unknown_size"`
+}
+
+type verifiedChannel struct {
+	Venue   string `json:"venue"`
+	Channel string `json:"channel"`
+	verifiedCounts
+}
+
+type verifiedRecording struct {
+	verifiedCounts
+	Channels []verifiedChannel `json:"channels"`
+	Problems []string          `json:"problems"`
+}
+
+func verifiedOf(c *record.Checked) verifiedRecording {
+	out := verifiedRecording{verifiedCounts: verifiedCounts(c.Counts), Channels: []verifiedChannel{}, Problems: append([]string{}, c.Problems...)}
+	for _, ch := range c.Channels {
+		out.Channels = append(out.Channels, verifiedChannel{ch.Venue.String(), ch.Channel.String(), verifiedCounts(ch.Counts)})
+	}
+	return out
 }
 
 func recordCompactCommand() *cobra.Command {
@@ -115,7 +159,8 @@ func recordConvertCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "convert DIR",
 		Short: "A recording as JSON lines, as normalize prints them",
-		Long: `convert prints one JSON line per event, in order of time, full-depth books included.
+		Long: `convert prints one JSON line per event, in order of time, full-depth books included;
+heartbeats are no events.
 With --from, book updates come from that time on; the state at it is not printed.`,
 		Example: "  tickrelay record convert --topics 'binance.trades.*' --from 2026-11-28T15:00:00Z DIR",
 		Args:    usage(cobra.ExactArgs(1)),

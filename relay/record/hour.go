@@ -37,10 +37,19 @@ const (
 )
 
 // openHour opens the files of an hour. A recorder may be at work on them: a list in
-// which a file is gone by the time it is opened, or a part is missing, is made again.
+// which a file is gone by the time it is opened, or a part is missing, is made again. So
+// is one that is another by the time its files are open: a large folder is not read at
+// one moment, and a journal that becomes a file meanwhile may be in the list as neither.
 func openHour(dir string, hour int64) (*hourFiles, error) {
+	return openListed(dir, hour, func() ([]fileName, error) {
+		all, err := listFiles(dir)
+		return slices.DeleteFunc(all, func(f fileName) bool { return f.hour != hour }), err
+	})
+}
+
+func openListed(dir string, hour int64, list func() ([]fileName, error)) (*hourFiles, error) {
 	for try := 0; ; try++ {
-		h, again, err := tryHour(dir, hour)
+		h, again, err := tryHour(dir, hour, list)
 		if err != nil || !again {
 			return h, err
 		}
@@ -52,12 +61,12 @@ func openHour(dir string, hour int64) (*hourFiles, error) {
 	}
 }
 
-func tryHour(dir string, hour int64) (h *hourFiles, again bool, err error) {
-	all, err := listFiles(dir)
+func tryHour(dir string, hour int64, list func() ([]fileName, error)) (h *hourFiles, again bool, err error) {
+	listed, err := list()
 	if err != nil {
 		return nil, false, err
 	}
-	all = slices.DeleteFunc(all, func(f fileName) bool { return f.hour != hour })
+	all := listed
 	h = &hourFiles{hour: hour}
 	done := -1
 	if len(all) > 0 && all[0].from < 0 {
@@ -93,7 +102,15 @@ func tryHour(dir string, hour int64) (h *hourFiles, again bool, err error) {
 		}
 		h.files = append(h.files, hf)
 	}
-	return h, again, nil
+	if len(keep) == 0 && len(h.files) > 0 {
+		return h, again, nil // the hour's complete file alone: nothing becomes of it
+	}
+	now, err := list()
+	if err != nil {
+		h.close()
+		return nil, false, err
+	}
+	return h, again || !slices.Equal(listed, now), nil
 }
 
 func missingIsFine(err error) error {

@@ -11,14 +11,56 @@ import (
 	"tickrelay/ring/md"
 )
 
-// Checked is what Verify found.
+// Checked is what Verify found: of the whole recording, and of each channel.
 type Checked struct {
-	Hours    int
-	Rows     int64  // read, those in journals included
-	Gaps     uint64 // gap records
-	Missing  uint64 // numbers that they name; those of unknown size are not counted
-	Unknown  uint64 // gaps of unknown size
+	Counts
+	Channels []ChannelCounts // in order of venue and channel
 	Problems []string
+}
+
+// ChannelCounts are those of one venue's channel.
+type ChannelCounts struct {
+	Venue   md.Venue
+	Channel md.Channel
+	Counts
+}
+
+// Counts says what rows a recording has.
+type Counts struct {
+	Hours      int
+	Rows       int64  // read, those in journals included
+	Heartbeats int64  // of them: a topic's number where an epoch, a session or an hour begins
+	State      int64  // of them: told again, flagged snapshot
+	Gaps       uint64 // of them: gap records
+	Missing    uint64 // numbers that gaps name; those of unknown size are not counted
+	Unknown    uint64 // gaps of unknown size
+}
+
+// take counts a record.
+func (c *Counts) take(r *md.Record) {
+	c.Rows++
+	switch {
+	case r.Kind == md.KindHeartbeat:
+		c.Heartbeats++
+	case r.Flags&md.FlagSnapshot != 0:
+		c.State++
+	case r.Kind == md.KindGap && r.Count == md.UnknownMissing:
+		c.Gaps++
+		c.Unknown++
+	case r.Kind == md.KindGap:
+		c.Gaps++
+		c.Missing += r.Seq - r.ID + 1
+	}
+}
+
+func (c *Counts) add(o Counts) {
+	c.Hours += o.Hours
+	c.Rows += o.Rows
+	c.Heartbeats += o.Heartbeats
+	c.State += o.State
+	c.Gaps += o.Gaps
+	c.Missing += o.Missing
+	c.Unknown += o.Unknown
 }
 
 // maxProblems bounds the list of them.
@@ -44,15 +86,22 @@ func Verify(ctx context.Context, dir string, progress func(done, total int64)) (
 	for _, h := range hours {
 		total += h.Rows + h.Open
 	}
-	out := &Checked{Hours: len(hours)}
+	out := &Checked{}
 	chains := map[string]*chain{}
 	for i := range hours {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		if err := out.hour(&hours[i], chains); err != nil {
-			out.problem("%s.%s: %v", hours[i].Venue, hours[i].Channel, err)
+		h := &hours[i]
+		n := Counts{Hours: 1}
+		if err := out.hour(h, &n, chains); err != nil {
+			out.problem("%s.%s: %v", h.Venue, h.Channel, err)
 		}
+		out.add(n)
+		if k := len(out.Channels); k == 0 || out.Channels[k-1].Venue != h.Venue || out.Channels[k-1].Channel != h.Channel {
+			out.Channels = append(out.Channels, ChannelCounts{Venue: h.Venue, Channel: h.Channel})
+		}
+		out.Channels[len(out.Channels)-1].add(n)
 		if progress != nil {
 			progress(min(out.Rows, total), total)
 		}
@@ -67,7 +116,7 @@ type chain struct {
 	known bool
 }
 
-func (c *Checked) hour(h *Hour, chains map[string]*chain) error {
+func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 	files, err := openHour(h.dir, h.Start)
 	if err != nil {
 		return err
@@ -81,7 +130,7 @@ func (c *Checked) hour(h *Hour, chains map[string]*chain) error {
 				c.problem("%s: record %d follows %d", name, r.arrival[i], next-1)
 			}
 			next = r.arrival[i] + 1
-			c.Rows++
+			n.take(&r.recs[i])
 			topic := a.topic(r.syms[i]).topic.String()
 			if chains[topic] == nil {
 				chains[topic] = &chain{}
@@ -136,13 +185,7 @@ func (c *Checked) number(name, topic string, t *chain, r *md.Record, epoch int64
 	}
 	first := r.Seq
 	if r.Kind == md.KindGap {
-		c.Gaps++
 		first = r.ID
-		if r.Count == md.UnknownMissing {
-			c.Unknown++
-		} else {
-			c.Missing += r.Seq - r.ID + 1
-		}
 	}
 	if t.known && t.epoch == epoch && first != t.seq+1 {
 		c.problem("%s: %s: number %d follows %d", name, topic, first, t.seq)

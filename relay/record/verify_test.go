@@ -32,7 +32,7 @@ func TestMergeParts(t *testing.T) {
 	whole := func() {
 		t.Helper()
 		got, err := Verify(t.Context(), dir, nil)
-		if err != nil || len(got.Problems) > 0 || got.Rows != 20001 || got.Gaps != 0 {
+		if err != nil || len(got.Problems) > 0 || got.Rows != 20001 || got.Heartbeats != 1 || got.Gaps != 0 || len(got.Channels) != 1 || got.Channels[0].Counts != got.Counts {
 			t.Fatalf("%+v, %v", got, err)
 		}
 	}
