@@ -133,17 +133,14 @@ func (p *Publisher) Restart(epoch int64, tsRecv int64) {
 	}
 }
 
-// Room is how many records the fullest ring that is read can take now; a ring
-// that nobody reads does not count. For publishers that can wait, as one that
-// works through a history can.
-func (p *Publisher) Room() int {
-	room := uint64(MaxCapacity)
-	for _, r := range p.rings {
-		if r.gen != 0 && !r.w.broken {
-			room = min(room, r.w.free())
-		}
+// Room is how many records the ring can take now, MaxCapacity if nobody reads
+// it. For publishers that can wait, as one that works through a history can;
+// their goroutine calls it.
+func (r *Producer) Room() int {
+	if r.gen == 0 || r.w.broken {
+		return MaxCapacity
 	}
-	return int(room)
+	return int(r.w.free())
 }
 
 // restart has a ring told everything anew, the epoch first.

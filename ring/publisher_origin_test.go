@@ -142,7 +142,7 @@ func TestOriginStalledReader(t *testing.T) {
 		tr := o.pub.AddTopic(7, md.ChannelTrades, nil)
 		o.want("begin", "epoch 100", "heartbeat 0")
 		n := uint64(0)
-		for o.pub.Room() > 0 {
+		for o.pub.Rings()[0].Room() > 0 {
 			n++
 			o.pub.Relay(tr, numbered(md.KindTrade, 1, n))
 			o.pub.Flush()

@@ -69,7 +69,7 @@ func parsePatterns(topics []string) ([]md.Pattern, error) {
 	return out, nil
 }
 
-// wants turns patterns into the question that a feed asks of each of its topics.
+// wants turns patterns into the question that a source asks of each of its topics.
 func (r *relayd) wants(v md.Venue, pats []md.Pattern) func(uint32, md.Channel) bool {
 	return func(instrument uint32, ch md.Channel) bool {
 		in, ok := r.view.Get(instrument)
@@ -84,19 +84,6 @@ func (r *relayd) wants(v md.Venue, pats []md.Pattern) func(uint32, md.Channel) b
 		}
 		return false
 	}
-}
-
-// mayServe reports whether any of the patterns can match a topic of the feed,
-// judged by venue and channel: instruments may still be listed later.
-func (f *feedUnit) mayServe(patterns []string) bool {
-	for _, p := range patterns {
-		for _, ch := range f.channels {
-			if prefixMatches(p, f.venue.String(), ch.String()) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func prefixMatches(pattern, venue, channel string) bool {
@@ -115,7 +102,7 @@ func prefixMatches(pattern, venue, channel string) bool {
 	return true
 }
 
-// attachment is a strategy's rings: one for each feed that serves its topics.
+// attachment is a strategy's rings: one for each source that serves its topics.
 type attachment struct {
 	r     *relayd
 	req   ring.AttachRequest
@@ -124,7 +111,7 @@ type attachment struct {
 }
 
 type attachedRing struct {
-	feed   string // its name: the feed may be taken up anew
+	source string // its name: a feed may be taken up anew
 	seg    *ring.Segment
 	detach func()
 }
@@ -147,7 +134,7 @@ func (r *relayd) attach(req ring.AttachRequest) (*ring.Grant, error) {
 	return &ring.Grant{Segments: segs, Change: a.change, End: a.end}, nil
 }
 
-// change makes topics the patterns of all rings, and adds rings for feeds that
+// change makes topics the patterns of all rings, and adds rings for sources that
 // serve some of them for the first time.
 func (a *attachment) change(topics []string) (added []*ring.Segment, err error) {
 	a.r.mu.Lock()
@@ -162,21 +149,21 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 		}
 	}
 	had := len(a.parts)
-	for _, f := range a.r.feeds() {
-		if a.has(f) || !f.mayServe(topics) {
+	for _, src := range a.r.sources(a.r.feeds()) {
+		if a.has(src) || !src.mayServe(topics) {
 			continue
 		}
-		if err := a.add(f, pats); err != nil {
+		if err := a.add(src, pats); err != nil {
 			a.drop(had)
 			return nil, err
 		}
 	}
 	for _, p := range a.parts[:had] {
-		f := a.r.unit(p.feed)
-		if f == nil {
+		src := a.r.source(p.source)
+		if src == nil {
 			continue // a reload has taken it out
 		}
-		if err := f.Select(p.seg, a.r.wants(f.venue, pats)); err != nil {
+		if err := src.Select(p.seg, a.r.wants(src.of(), pats)); err != nil {
 			a.drop(had)
 			return nil, err
 		}
@@ -195,17 +182,17 @@ func (r *relayd) tellMemory(seg *ring.Segment) {
 	}
 }
 
-func (a *attachment) has(f *feedUnit) bool {
+func (a *attachment) has(src ringSource) bool {
 	for _, p := range a.parts {
-		if p.feed == f.Name() {
+		if p.source == src.Name() {
 			return true
 		}
 	}
 	return false
 }
 
-func (a *attachment) add(f *feedUnit, pats []md.Pattern) error {
-	name := ringName(a.req.Strategy, f.Name()) + "-" + strconv.Itoa(a.n)
+func (a *attachment) add(src ringSource, pats []md.Pattern) error {
+	name := ringName(a.req.Strategy, src.Name()) + "-" + strconv.Itoa(a.n)
 	m := a.r.meta(a.req.Strategy)
 	m.Memory.Huge = a.r.cfg.Memory.Huge // such a ring has no path
 	seg, err := a.r.dir.CreateRing(name, a.req.Capacity, m)
@@ -213,11 +200,11 @@ func (a *attachment) add(f *feedUnit, pats []md.Pattern) error {
 		return err
 	}
 	a.r.tellMemory(seg)
-	detach, err := f.Attach(seg, a.r.wants(f.venue, pats))
+	detach, err := src.Attach(seg, a.r.wants(src.of(), pats))
 	if err != nil {
 		return errors.Join(err, seg.Close())
 	}
-	a.parts = append(a.parts, attachedRing{f.Name(), seg, detach})
+	a.parts = append(a.parts, attachedRing{src.Name(), seg, detach})
 	return nil
 }
 
@@ -248,7 +235,7 @@ func (a *attachment) resume(f *feedUnit) {
 	}
 	for i := range a.parts {
 		p := &a.parts[i]
-		if p.feed != f.Name() {
+		if p.source != f.Name() {
 			continue
 		}
 		if p.detach, err = f.Attach(p.seg, a.r.wants(f.venue, pats)); err != nil {
@@ -258,15 +245,14 @@ func (a *attachment) resume(f *feedUnit) {
 	}
 }
 
-// known refuses a topic that no feed can ever serve, with the nearest ones.
+// known refuses a topic that nothing here can ever serve, with the nearest ones.
 func (r *relayd) known(topic string) error {
-	for _, f := range r.feeds() {
-		if f.mayServe([]string{topic}) {
+	for _, src := range r.sources(r.feeds()) {
+		if src.mayServe([]string{topic}) {
 			if strings.ContainsAny(topic, "*>") {
 				return nil
 			}
-			symbol := topic[strings.LastIndexByte(topic, '.')+1:]
-			if _, ok := r.view.Lookup(f.venue, symbol); ok {
+			if t, err := md.ParseTopic(topic); err == nil && src.knows(t, r.view) {
 				return nil
 			}
 		}
@@ -277,28 +263,14 @@ func (r *relayd) known(topic string) error {
 // nearest are the three topics that exist which are most similar.
 func (r *relayd) nearest(topic string) []string {
 	var near []string
-	for _, f := range r.feeds() {
-		near = append(near, r.topicsOf(f)...)
+	for _, src := range r.sources(r.feeds()) {
+		near = append(near, src.topics(r.view)...)
 	}
 	sort.Slice(near, func(i, j int) bool {
 		a, b := editDistance(topic, near[i]), editDistance(topic, near[j])
 		return a < b || a == b && near[i] < near[j]
 	})
 	return near[:min(3, len(near))]
-}
-
-func (r *relayd) topicsOf(f *feedUnit) []string {
-	var out []string
-	for id := range r.view.Len() {
-		in, ok := r.view.Get(uint32(id))
-		if !ok || in.Venue != f.venue {
-			continue
-		}
-		for _, ch := range f.channels {
-			out = append(out, md.Topic{Venue: f.venue, Channel: ch, Symbol: in.Symbol}.String())
-		}
-	}
-	return out
 }
 
 // relayInfo is what a running relay says of itself in its directory.

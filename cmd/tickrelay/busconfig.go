@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"tickrelay/relay/bus"
@@ -54,6 +55,24 @@ func (c *fileConfig) nats() *natsConfig {
 		return nil
 	}
 	return c.Bus.NATS
+}
+
+// busVenues are those that come over the bus, in the configuration's order.
+func (c *fileConfig) busVenues() (list []md.Venue) {
+	n := c.nats()
+	if n == nil {
+		return nil
+	}
+	for _, t := range n.Subscribe {
+		p, err := md.ParsePattern(t)
+		if err != nil {
+			continue // told by validateTopics
+		}
+		if v, err := bus.PatternVenue(p); err == nil && !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 // noLease is what lease says where nobody is asked who leads.

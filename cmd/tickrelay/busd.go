@@ -22,7 +22,8 @@ const (
 
 // busd is this host's part of the bus. The zero value: none.
 type busd struct {
-	in *bus.Subscriber // nil: nothing is subscribed to
+	in    *bus.Subscriber // nil: nothing is subscribed to
+	units []*busUnit      // its venues
 
 	mu      sync.Mutex
 	out     map[md.Venue]*bus.Publisher
@@ -59,6 +60,7 @@ func (r *relayd) openBus() error {
 		if r.bus.in, err = bus.NewSubscriber(bus.SubscriberConfig{Bus: cfg, Topics: pats, Table: r.table}); err != nil {
 			return err
 		}
+		r.bus.units = busUnits(r.bus.in, pats)
 	}
 	pats, err := parsePatterns(n.Publish)
 	if err != nil {
@@ -171,7 +173,7 @@ func (r *relayd) busGateway() error {
 		if err != nil {
 			return err
 		}
-		if err := r.bus.in.Preattach(v.Venue, seg, nil); err != nil {
+		if err := r.bus.in.AttachWithHistory(v.Venue, seg); err != nil {
 			return err
 		}
 		r.gw.AddRing(c)

@@ -108,17 +108,25 @@ func globsMeet(a, b string) bool {
 	}
 }
 
-// validateServed names topics of a ring that no feed of the file can serve.
+// validateServed names topics of a ring that nothing of the file can serve.
 func (c *fileConfig) validateServed(d *yamlDecoder, i int) {
 	var venues []string
 	for k := range c.Feeds {
 		venues = append(venues, c.Feeds[k].Venue)
 	}
+	var bus []string // what comes over it
+	if n := c.nats(); n != nil {
+		bus = n.Subscribe
+	}
+	for _, p := range bus {
+		venue, _, _ := strings.Cut(p, ".")
+		venues = append(venues, venue)
+	}
 	for n, t := range c.Rings[i].Topics {
 		if _, err := md.ParsePattern(t); err != nil || len(venues) == 0 {
 			continue // told already
 		}
-		served := false
+		served := slices.ContainsFunc(bus, func(p string) bool { return patternsMeet(t, p) })
 		for k := range c.Feeds {
 			for _, ch := range c.Feeds[k].serves() {
 				served = served || prefixMatches(t, c.Feeds[k].Venue, ch.String())
@@ -126,7 +134,11 @@ func (c *fileConfig) validateServed(d *yamlDecoder, i int) {
 		}
 		if !served {
 			venue, _, _ := strings.Cut(t, ".")
-			d.item(fmt.Sprintf("rings[%d].topics", i), n, "no feed serves %q%s", t, servedHint(venue, venues))
+			hint := servedHint(venue, venues)
+			if slices.ContainsFunc(bus, func(p string) bool { return strings.HasPrefix(p, venue+".") }) {
+				hint = fmt.Sprintf(": over the bus come %s; add it to bus.nats.subscribe", strings.Join(bus, ", "))
+			}
+			d.item(fmt.Sprintf("rings[%d].topics", i), n, "no feed serves %q%s", t, hint)
 		}
 	}
 }

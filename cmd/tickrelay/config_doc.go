@@ -85,7 +85,7 @@ var credentialDocs = []keyDoc{
 }
 
 var ringDocs = []keyDoc{
-	{"rings[].strategy", "required", "1 to 64 of `A-Z a-z 0-9 - _`", "who reads it; the files are `<strategy>-<feed>.data` and `.ctl`, one ring for each feed that may serve one of the topics"},
+	{"rings[].strategy", "required", "1 to 64 of `A-Z a-z 0-9 - _`", "who reads it; the files are `<strategy>-<feed>.data` and `.ctl`, one ring for each feed that may serve one of the topics; `<strategy>-bus-<venue>` for a venue that comes over the [bus](bus.md)"},
 	{"rings[].topics", "required", "patterns", "`*` is one token, `>` the rest"},
 	{"rings[].capacity", "`65536`", "a power of two, 1,024 to 67,108,864", "records of 64 bytes"},
 	{"rings[].broadcast", "`false`", "", "any number of readers share the ring (`ring.OpenBroadcast`); see [ring.md](ring.md) for which to take"},

@@ -8,15 +8,15 @@ import (
 )
 
 // declaredRing is what the configuration says of one strategy's rings, and the
-// rings, by feed.
+// rings, by their source.
 type declaredRing struct {
 	cfg   ringConfig
 	rings map[string]*ring.Segment
 }
 
-// declare makes a declaredRing with a ring for each feed that may serve its
+// declare makes a declaredRing with a ring for each source that may serve its
 // topics; nothing is published into them yet.
-func (r *relayd) declare(c *ringConfig, list []*feedUnit) (*declaredRing, error) {
+func (r *relayd) declare(c *ringConfig, list []ringSource) (*declaredRing, error) {
 	d := &declaredRing{cfg: *c, rings: map[string]*ring.Segment{}}
 	for _, f := range list {
 		if !f.mayServe(c.Topics) {
@@ -33,21 +33,21 @@ func (r *relayd) declare(c *ringConfig, list []*feedUnit) (*declaredRing, error)
 	return d, nil
 }
 
-func (r *relayd) makeDeclared(d *declaredRing, f *feedUnit) error {
+func (r *relayd) makeDeclared(d *declaredRing, src ringSource) error {
 	m := r.meta(d.cfg.Strategy)
 	m.Broadcast = d.cfg.Broadcast
-	seg, err := r.dir.CreateRing(ringName(d.cfg.Strategy, f.Name()), d.cfg.Capacity, m)
+	seg, err := r.dir.CreateRing(ringName(d.cfg.Strategy, src.Name()), d.cfg.Capacity, m)
 	if err != nil {
 		return err
 	}
 	r.tellMemory(seg)
-	d.rings[f.Name()] = seg
+	d.rings[src.Name()] = seg
 	return nil
 }
 
-// attachDeclared makes a feed publish into its ring of d, if there is one.
-func (r *relayd) attachDeclared(d *declaredRing, f *feedUnit) error {
-	seg := d.rings[f.Name()]
+// attachDeclared makes a source publish into its ring of d, if there is one.
+func (r *relayd) attachDeclared(d *declaredRing, src ringSource) error {
+	seg := d.rings[src.Name()]
 	if seg == nil {
 		return nil
 	}
@@ -55,30 +55,31 @@ func (r *relayd) attachDeclared(d *declaredRing, f *feedUnit) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Attach(seg, r.wants(f.venue, pats))
+	_, err = src.Attach(seg, r.wants(src.of(), pats))
 	return err
 }
 
 // addDeclared makes one strategy's rings and has them filled.
 func (r *relayd) addDeclared(c *ringConfig) error {
-	d, err := r.declare(c, r.feeds())
+	list := r.sources(r.feeds())
+	d, err := r.declare(c, list)
 	if err != nil {
 		return err
 	}
 	r.declared = append(r.declared, d)
-	for _, f := range r.feeds() {
-		if err := r.attachDeclared(d, f); err != nil {
+	for _, src := range list {
+		if err := r.attachDeclared(d, src); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// removeDeclared takes a strategy's rings away from their feeds and removes them.
+// removeDeclared takes a strategy's rings away from their sources and removes them.
 func (r *relayd) removeDeclared(d *declaredRing) {
-	for feed, seg := range d.rings {
-		if f := r.unit(feed); f != nil {
-			f.Withdraw(seg)
+	for name, seg := range d.rings {
+		if src := r.source(name); src != nil {
+			src.Withdraw(seg)
 		}
 		r.closeRing(seg)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -82,11 +83,16 @@ func remoteStatus(dir string, configured []feedConfig) []relay.FeedStatus {
 	return list
 }
 
-// configured are the feeds of the configuration in force.
+// configured are the feeds of the configuration in force, and the venues that come
+// over the bus, which stand among them.
 func (r *relayd) configured() []feedConfig {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cfg.Feeds
+	list := r.cfg.Feeds
+	for _, v := range r.cfg.busVenues() {
+		list = append(slices.Clip(list), feedConfig{Name: busName(v), Venue: v.String()})
+	}
+	return list
 }
 
 // watchFeeds has the gateway ask for rings when the process with the feeds has added

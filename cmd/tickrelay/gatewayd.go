@@ -118,6 +118,9 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 		return nil, err
 	}
 	r.gw.AddSocket(r.socket, gatewayCapacity)
+	if len(cfg.busVenues()) > 0 {
+		log.Info("topics of the bus come from the process with --feeds-only, which subscribes to them", "socket", r.socket)
+	}
 	return r, nil
 }
 

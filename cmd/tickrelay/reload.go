@@ -112,7 +112,7 @@ func (r *relayd) makeRings(p *reloadPlan) error {
 	if r.alone != nil {
 		return nil
 	}
-	list := r.after(p)
+	list := r.sources(r.after(p))
 	for _, c := range r.planRings(p) {
 		d, err := r.declare(c, list)
 		if err != nil {
@@ -182,8 +182,8 @@ func (r *relayd) apply(p *reloadPlan) error {
 	}
 	for _, d := range p.fresh {
 		r.declared = append(r.declared, d)
-		for _, f := range r.feeds() {
-			errs = append(errs, r.attachDeclared(d, f))
+		for _, src := range r.sources(r.feeds()) {
+			errs = append(errs, r.attachDeclared(d, src))
 		}
 	}
 	for _, c := range p.again {
@@ -219,7 +219,7 @@ func (r *relayd) resumeUnit(f *feedUnit) error {
 }
 
 // turnRings gives rings that stay their new topics, and each strategy a ring of
-// every feed that may serve it now.
+// every source that may serve it now.
 func (r *relayd) turnRings(p *reloadPlan) error {
 	var errs []error
 	for _, d := range r.declared {
@@ -230,22 +230,22 @@ func (r *relayd) turnRings(p *reloadPlan) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range r.feeds() {
-			seg := d.rings[f.Name()]
-			switch may := f.mayServe(d.cfg.Topics); {
+		for _, src := range r.sources(r.feeds()) {
+			seg := d.rings[src.Name()]
+			switch may := src.mayServe(d.cfg.Topics); {
 			case may && seg == nil:
-				if err := r.makeDeclared(d, f); err != nil {
+				if err := r.makeDeclared(d, src); err != nil {
 					errs = append(errs, err)
 					continue
 				}
-				errs = append(errs, r.attachDeclared(d, f))
+				errs = append(errs, r.attachDeclared(d, src))
 			case !may && seg != nil:
-				f.Withdraw(seg)
+				src.Withdraw(seg)
 				r.closeRing(seg)
-				delete(d.rings, f.Name())
+				delete(d.rings, src.Name())
 			case seg != nil:
 				if _, ok := p.turn[d]; ok {
-					errs = append(errs, f.Select(seg, r.wants(f.venue, pats)))
+					errs = append(errs, src.Select(seg, r.wants(src.of(), pats)))
 				}
 			}
 		}

@@ -25,8 +25,8 @@ func runCommand() *cobra.Command {
 		Short: "Run the relay",
 		Long: `run starts the feeds, the rings and the gateway of a configuration and serves until
 Ctrl-C. With --feeds-only and --gateway-only the two run in processes of their own, of
-the same configuration: the gateway then reads the feeds' rings in shared memory as a
-strategy does, and can be restarted, or replaced with --takeover, while feeds and
+the same configuration: the gateway then reads the rings of the feeds, and of what
+comes over the bus, in shared memory as a strategy does, and can be restarted, or replaced with --takeover, while feeds and
 strategies notice nothing.
 
 SIGHUP, and tickrelay reload, take the configuration up anew: feeds, instruments,
@@ -38,7 +38,7 @@ one ends at once. A listening socket opened by systemd
 	}
 	logger := addLogFlag(c)
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration file")
-	c.Flags().BoolVar(&o.feedsOnly, "feeds-only", false, "feeds and rings, no gateway")
+	c.Flags().BoolVar(&o.feedsOnly, "feeds-only", false, "feeds, bus and rings, no gateway")
 	c.Flags().BoolVar(&o.gatewayOnly, "gateway-only", false, "the gateway, on the rings of a process with --feeds-only")
 	c.Flags().BoolVar(&o.takeover, "takeover", false, "with --gateway-only: replace the gateway that runs, whose clients are asked to reconnect")
 	c.Flags().StringVar(&o.debug, "debug", "", "serve pprof and traces on this loopback address or Unix socket, see docs/deploy.md")

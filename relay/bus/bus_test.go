@@ -66,17 +66,17 @@ func TestLossOnTheBus(t *testing.T) {
 	v := k.s.byVenue[md.VenueBinance]
 	skip := func(n int, then bool) { // the loop loses what comes while its patterns match nothing
 		var had []md.Pattern
-		_ = k.s.call(func() error { had, v.patterns = v.patterns, nil; return nil })
+		_ = k.s.do(func() error { had, v.patterns = v.patterns, nil; return nil })
 		for range n {
 			src.tick()
 		}
 		sent := time.Now()
 		eventually(t, "the messages have passed", func() bool {
 			done := false
-			_ = k.s.call(func() error { done = v.heard.After(sent) && len(k.s.in) == 0; return nil })
+			_ = k.s.do(func() error { done = v.heard.After(sent) && len(k.s.in) == 0; return nil })
 			return done
 		})
-		_ = k.s.call(func() error { v.patterns = had; return nil })
+		_ = k.s.do(func() error { v.patterns = had; return nil })
 		if then {
 			src.tick()
 		}

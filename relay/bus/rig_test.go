@@ -182,6 +182,7 @@ type sink struct {
 	t     *testing.T
 	s     *Subscriber
 	table *md.Table
+	c     *ring.Consumer
 	stop  func()
 
 	mu     sync.Mutex
@@ -199,6 +200,14 @@ type sink struct {
 // subscribe starts a gateway host.
 func subscribe(t *testing.T, cfg Config, skip int) *sink {
 	t.Helper()
+	k := newSink(t, cfg, skip)
+	k.run()
+	return k
+}
+
+// newSink makes a gateway host that does not run yet.
+func newSink(t *testing.T, cfg Config, skip int) *sink {
+	t.Helper()
 	p, err := md.ParsePattern("binance.>")
 	if err != nil {
 		t.Fatal(err)
@@ -208,18 +217,22 @@ func subscribe(t *testing.T, cfg Config, skip int) *sink {
 		t.Fatal(err)
 	}
 	seg := ring.NewHeap(1<<14, ring.Meta{})
-	if err := k.s.Preattach(md.VenueBinance, seg, nil); err != nil {
+	if err := k.s.AttachWithHistory(md.VenueBinance, seg); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ring.OpenConsumer(seg)
-	if err != nil {
+	if k.c, err = ring.OpenConsumer(seg); err != nil {
 		t.Fatal(err)
 	}
-	stopRun := background(t, k.s.Run)
-	stopRead := background(t, func(ctx context.Context) error {
+	return k
+}
+
+func (k *sink) run() {
+	k.t.Helper()
+	stopRun := background(k.t, k.s.Run)
+	stopRead := background(k.t, func(ctx context.Context) error {
 		buf := make([]md.Record, 256)
 		for ctx.Err() == nil {
-			n, err := c.Poll(buf)
+			n, err := k.c.Poll(buf)
 			if err != nil {
 				return nil // the subscriber has ended
 			}
@@ -229,14 +242,13 @@ func subscribe(t *testing.T, cfg Config, skip int) *sink {
 			}
 			k.mu.Unlock()
 			if n == 0 {
-				_, _ = c.Wait(ring.WaitBlock, 10*time.Millisecond)
+				_, _ = k.c.Wait(ring.WaitBlock, 10*time.Millisecond)
 			}
 		}
 		return nil
 	})
 	k.stop = func() { stopRun(); stopRead() }
-	t.Cleanup(k.check)
-	return k
+	k.t.Cleanup(k.check)
 }
 
 // take judges one record: each number once, in order, or in a gap.

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
-	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
 
@@ -38,8 +38,8 @@ type SubscriberConfig struct {
 }
 
 // Subscriber takes venues' records from the bus and publishes them into rings,
-// as a feed does, under the origin's epoch and numbers. Attach and Select may
-// be called from any goroutine; Stats too.
+// as a feed does, under the origin's epoch and numbers. Its methods may be
+// called from any goroutine, Run once.
 type Subscriber struct {
 	cfg   SubscriberConfig
 	sub   subjects
@@ -53,9 +53,12 @@ type Subscriber struct {
 	byVenue map[md.Venue]*inVenue
 
 	filling bool // with history; the loop's
+	warmed  bool // the history is in; the loop's
 	mail    chan func()
 	ended   chan struct{}
 	warm    chan struct{} // closed once the history is in
+	mu      sync.Mutex
+	running bool // the loop owns what is not guarded otherwise; before, who holds mu does
 
 	lost    atomic.Int64 // wall ns at which the connection was lost, 0: it stands
 	again   atomic.Bool  // the connection is back, or messages were dropped
@@ -135,77 +138,15 @@ func (s *Subscriber) Venues() (out []*VenueStats) {
 // clients who resume are served from then on.
 func (s *Subscriber) Warm() <-chan struct{} { return s.warm }
 
-var errEnded = errors.New("bus: the subscriber has ended")
-
-// call has the loop run f and waits.
-func (s *Subscriber) call(f func() error) error {
-	var err error
-	done := make(chan struct{})
-	select {
-	case s.mail <- func() { err = f(); close(done) }:
-	case <-s.ended:
-		return errEnded
-	}
-	select {
-	case <-done:
-		return err
-	case <-s.ended:
-		return errEnded
-	}
-}
-
-// Attach makes a ring carry a venue's topics, those that want accepts. The ring
-// must not have a producer. detach ends the ring. Before Run it returns when
-// Run has begun.
-func (s *Subscriber) Attach(venue md.Venue, seg *ring.Segment, want func(uint32, md.Channel) bool) (detach func(), err error) {
-	v := s.byVenue[venue]
-	if v == nil {
-		return nil, fmt.Errorf("bus: nothing of %s is subscribed to", venue)
-	}
-	var p *ring.Producer
-	err = s.call(func() (err error) {
-		p, err = v.pub.Attach(seg, want)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = s.call(func() error { v.pub.Detach(p); return nil }) }, nil
-}
-
-// Preattach is Attach before Run.
-func (s *Subscriber) Preattach(venue md.Venue, seg *ring.Segment, want func(uint32, md.Channel) bool) error {
-	v := s.byVenue[venue]
-	if v == nil {
-		return fmt.Errorf("bus: nothing of %s is subscribed to", venue)
-	}
-	_, err := v.pub.Attach(seg, want)
-	return err
-}
-
-// Select changes which topics an attached ring carries.
-func (s *Subscriber) Select(venue md.Venue, seg *ring.Segment, want func(uint32, md.Channel) bool) error {
-	v := s.byVenue[venue]
-	if v == nil {
-		return fmt.Errorf("bus: nothing of %s is subscribed to", venue)
-	}
-	return s.call(func() error {
-		for _, p := range v.pub.Rings() {
-			if p.Segment() == seg {
-				v.pub.Select(p, want)
-				return nil
-			}
-		}
-		return fmt.Errorf("bus: ring %s is not attached", seg.Name())
-	})
-}
-
 // Close ends a Subscriber that was never run.
 func (s *Subscriber) Close() { s.nc.Close() }
 
 // Run takes records until ctx ends. Rings are then detached: their readers
 // drain them and find the producer gone.
 func (s *Subscriber) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
 	defer close(s.ended)
 	defer s.nc.Close()
 	defer func() {
@@ -227,6 +168,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	defer cancel()
 	go s.readHistory(hctx, history)
 	s.fill(ctx, history)
+	s.warmRings()
 	close(s.warm)
 	timer := time.NewTimer(turnEvery)
 	defer timer.Stop()
@@ -278,8 +220,8 @@ func (s *Subscriber) fill(ctx context.Context, history <-chan *nats.Msg) {
 	}
 }
 
-// makeRoom waits until every ring can take a message, a bounded time: a reader
-// that stands still gets its gap.
+// makeRoom waits until the rings that get the history can take a message, a
+// bounded time: a reader that stands still gets its gap.
 func (s *Subscriber) makeRoom(ctx context.Context) {
 	for range 200 {
 		free := true

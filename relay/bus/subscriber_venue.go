@@ -18,12 +18,15 @@ type inVenue struct {
 	venue    md.Venue
 	patterns []md.Pattern
 	pub      *ring.Publisher
+	paced    []*ring.Producer // rings that get the history, which waits for them
+	later    []laterRing      // rings that get nothing before the history is in
 	stats    VenueStats
 
 	epoch   int64 // 0: nothing was heard yet
 	heard   time.Time
 	silent  bool // its topics were told to be stale
 	hello   bool // a full listing is wanted
+	listed  bool // one has come: all topics are known
 	helloAt time.Time
 	reason  md.GapReason // of numbers that are found missing now
 	topics  map[md.Topic]*inTopic
@@ -60,8 +63,16 @@ func (v *inVenue) wants(t md.Topic) bool {
 	return false
 }
 
-// roomy reports whether the rings can take a message without a loss.
-func (v *inVenue) roomy() bool { return v.pub.Room() >= 4*maxBatch || len(v.pub.Rings()) == 0 }
+// roomy reports whether the rings that get the history can take a message
+// without a loss.
+func (v *inVenue) roomy() bool {
+	for _, p := range v.paced {
+		if p.Room() < 4*maxBatch {
+			return false
+		}
+	}
+	return true
+}
 
 func (v *inVenue) reject(subject string, err error) {
 	v.stats.Rejected.Add(1)
@@ -186,7 +197,7 @@ func (v *inVenue) heartbeat(m *nats.Msg) {
 		}
 	}
 	if l.Full {
-		v.hello, v.reason = false, md.GapOverrun
+		v.hello, v.listed, v.reason = false, true, md.GapOverrun
 	}
 }
 

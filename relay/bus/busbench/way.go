@@ -67,7 +67,7 @@ func newBusWay(ctx context.Context, url string) (*busWay, error) {
 		return nil, err
 	}
 	there := ring.NewHeap(benchRing, ring.Meta{})
-	if err := sub.Preattach(md.VenueBinance, there, nil); err != nil {
+	if err := sub.AttachWithHistory(md.VenueBinance, there); err != nil {
 		return nil, err
 	}
 	if b.c, err = ring.OpenConsumer(there); err != nil {
