@@ -61,7 +61,9 @@ func CreateTable(mem []byte, entries int, id uint64) (*Table, error) {
 	}
 	w = w[:TableSize(entries)/8]
 	for i := range w {
-		atomic.StoreUint64(&w[i], 0)
+		if w[i] != 0 { // fresh memory is left alone: nobody else writes here
+			atomic.StoreUint64(&w[i], 0)
+		}
 	}
 	atomic.StoreUint64(&w[1], TableVersion|TableEntrySize<<32)
 	atomic.StoreUint64(&w[2], id)
