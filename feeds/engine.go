@@ -221,7 +221,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		e.ignore(IgnoreInstrument)
 		return
 	}
-	in.heard(rx)
+	in.heard(rx, e.lines[line].since)
 	t := in.topics[ev.Channel]
 	if t == nil {
 		if !e.wants[ev.Channel] {

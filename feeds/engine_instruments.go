@@ -19,10 +19,11 @@ type instrument struct {
 	patience int64 // ns of silence allowed beyond the configured, after false alarms
 }
 
-// heard notes that data came: the watchdog learns how quiet is normal.
-func (in *instrument) heard(now int64) {
-	if in.lastData != 0 && now-in.lastData > in.longest {
-		in.longest = now - in.lastData
+// heard notes that data came over a line that is up since then: the watchdog learns how
+// quiet is normal. A time without a line says nothing about that.
+func (in *instrument) heard(now, since int64) {
+	if in.lastData != 0 {
+		in.longest = max(in.longest, now-max(in.lastData, since))
 	}
 	in.lastData = now
 }

@@ -206,6 +206,28 @@ func TestEngineSilence(t *testing.T) {
 	}
 }
 
+// TestEngineSilenceAfterOutage: a time without a line is no quiet market; an instrument
+// that falls silent after a long outage is noticed as soon as before it.
+func TestEngineSilenceAfterOutage(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) { c.Silence, c.Channels = 10*time.Second, []md.Channel{md.ChannelTrades} })
+	r.connect(0)
+	r.frame(okxTradePush(1))
+	r.tick(time.Second)
+	r.frame(okxTradePush(2))
+	r.disconnect(0)
+	r.tick(10 * time.Minute)
+	r.connect(0)
+	r.frame(okxTradePush(3))
+	r.tick(9 * time.Second)
+	if n := r.eng.Stats().Silences.Load(); n != 0 {
+		t.Fatalf("%d alarms within the time of silence that is allowed", n)
+	}
+	r.tick(3 * time.Second)
+	if n := r.eng.Stats().Silences.Load(); n != 1 {
+		t.Errorf("%d alarms 12 s after the last trade, want 1", n)
+	}
+}
+
 func okxTradePush(id int) string {
 	return fmt.Sprintf(`{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"10","sz":"1","side":"buy","ts":"1700000000000"}]}`, id)
 }

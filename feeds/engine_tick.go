@@ -10,7 +10,7 @@ import (
 const (
 	scanEvery   = int64(time.Second)
 	quietFactor = 4                    // times its longest pause an instrument may be silent
-	maxPatience = int64(1 * time.Hour) // bound of what false alarms add
+	maxPatience = int64(1 * time.Hour) // bound of what long pauses and false alarms add
 )
 
 // Tick does what is due at now (CLOCK_REALTIME ns): resynchronisation, rate
@@ -59,7 +59,7 @@ func (e *Engine) scanSilence(now int64) {
 			continue
 		}
 		since := max(in.lastData, up)
-		limit := max(int64(e.cfg.Silence), quietFactor*in.longest, in.patience)
+		limit := max(int64(e.cfg.Silence), min(quietFactor*in.longest, maxPatience), in.patience)
 		if now-since <= limit {
 			continue
 		}

@@ -197,6 +197,7 @@ func (s *Server) Book(symbol string) (Book, error) {
 // Stats are the server's counters.
 type Stats struct {
 	Sessions int              // open connections
+	Withheld int              // open connections on which a fault holds market data back for good
 	Accepted int              // connections so far
 	Slow     uint64           // connections dropped because they were behind
 	Injected map[Fault]uint64 // faults that happened
@@ -210,6 +211,11 @@ func (s *Server) Stats() Stats {
 	for f, n := range s.injected {
 		if n > 0 {
 			st.Injected[Fault(f)] = n
+		}
+	}
+	for _, x := range s.sessions {
+		if x.silent || x.hush || x.mute {
+			st.Withheld++
 		}
 	}
 	return st
