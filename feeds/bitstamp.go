@@ -38,6 +38,7 @@ var bitstampSpec = Spec{
 	SendEvery:     20 * time.Millisecond,
 	SnapshotEvery: 200 * time.Millisecond, // 10,000 requests in 10 minutes, shared with others
 	RisingTrades:  true,                   // ids are the venue's, over all pairs
+	BlindBooks:    true,
 }
 
 // Spec implements Venue.

@@ -262,23 +262,6 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 
 func (e *Engine) ignore(why IgnoreReason) { e.stats.Ignored[why].Add(1) }
 
-// rejectFrame counts a message that could not be decoded. One is a curiosity;
-// many mean that the stream itself is damaged.
-func (e *Engine) rejectFrame(line int, l *engineLine, frame []byte, now int64, err error) error {
-	why := RejectMalformed
-	if errors.Is(err, ErrUnsupported) {
-		why = RejectUnsupported
-	}
-	e.stats.Rejected[why].Add(1)
-	if l.rejects == 0 {
-		e.log.Warn("frame refused", "line", line, "error", err, "frame", string(frame[:min(len(frame), 120)]))
-	}
-	if l.reject(now) {
-		e.reconnect(line, "too many frames that could not be decoded")
-	}
-	return fmt.Errorf("feeds: %s: line %d: %w", e.spec.Name, line, err)
-}
-
 // control does what a frame says about the session.
 func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
 	switch d.Control {

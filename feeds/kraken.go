@@ -45,6 +45,7 @@ var krakenSpec = Spec{
 	SubsPerFrame:      100,
 	SendEvery:         100 * time.Millisecond,
 	ConsecutiveTrades: true,
+	BlindBooks:        true,
 	BookDepth:         krakenDepth,
 }
 

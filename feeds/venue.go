@@ -184,6 +184,9 @@ type Spec struct {
 	// connection, so that lines can be merged event by event. Otherwise each
 	// line keeps its own book and one is on standby.
 	MergeBooks bool
+	// BlindBooks says that updates of books carry nothing by which the loss of
+	// one is sure to be noticed: no number, at most a checksum of some levels.
+	BlindBooks bool
 	// BookDepth is the number of levels per side that the venue maintains
 	// without telling which ones leave; 0 where it tells. An event may say
 	// otherwise.
