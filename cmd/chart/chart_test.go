@@ -43,6 +43,19 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestManyMarks: thousands of marks make no large picture, and none is lost to the eye.
+func TestManyMarks(t *testing.T) {
+	l := &Lines{Lanes: []string{"few", "many"}, Lines: []Line{{"a", []float64{0, 5000}, []float64{1, 2}}}, Marks: []Mark{{7, 0, "one"}}}
+	for i := range 5000 {
+		l.Marks = append(l.Marks, Mark{float64(i), 1, "another"})
+	}
+	svg := l.SVG()
+	wellFormed(t, svg)
+	if n := bytes.Count(svg, []byte("M")); len(svg) > 20_000 || n < 800 || !bytes.Contains(svg, []byte("<title>one</title>")) || !bytes.Contains(svg, []byte("5000 marks")) {
+		t.Errorf("%d bytes, %d strokes", len(svg), n)
+	}
+}
+
 func TestBars(t *testing.T) {
 	for name, b := range map[string]*Bars{
 		"empty": {Series: []string{"ours"}},

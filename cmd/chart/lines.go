@@ -12,7 +12,8 @@ type Line struct {
 	X, Y []float64
 }
 
-// Mark is something that happened at X, drawn in a lane below the plot.
+// Mark is something that happened at X, drawn in a lane below the plot. Where a lane has
+// many, their labels are left out.
 type Mark struct {
 	X     float64
 	Lane  int // index of Lines.Lanes
@@ -65,10 +66,39 @@ func (l *Lines) SVG() []byte {
 		c.text(left-6, at+9, "end", "#333", name, `font-size="9"`)
 		c.line(left, at+11, width-right, at+11, "#eee")
 	}
-	for _, m := range l.Marks {
-		c.rect(x.at(m.X)-1, top+plotHeight+bottom+laneHeight*float64(m.Lane), 2, laneHeight-3, colour(1+m.Lane%6), m.Label)
-	}
+	l.marks(c, x)
 	return c.end()
+}
+
+// mostLabels is how many marks of a lane have labels; more are drawn as one path, so that
+// the picture stays small.
+const mostLabels = 60
+
+func (l *Lines) marks(c *canvas, x axis) {
+	for lane := range l.Lanes {
+		y := top + plotHeight + bottom + laneHeight*float64(lane)
+		var marks []Mark
+		for _, m := range l.Marks {
+			if m.Lane == lane {
+				marks = append(marks, m)
+			}
+		}
+		if len(marks) <= mostLabels {
+			for _, m := range marks {
+				c.rect(x.at(m.X)-1, y, 2, laneHeight-3, colour(1+lane%6), m.Label)
+			}
+			continue
+		}
+		var path strings.Builder
+		drawn := map[float64]bool{}
+		for _, m := range marks {
+			if at := math.Round(x.at(m.X)); !drawn[at] {
+				drawn[at] = true
+				fmt.Fprintf(&path, "M%s %sv%s", num(at), num(y), num(laneHeight-3))
+			}
+		}
+		fmt.Fprintf(c, `<path d="%s" stroke="%s" stroke-width="1"><title>%d marks</title></path>`+"\n", path.String(), colour(1+lane%6), len(marks))
+	}
 }
 
 // axes fit the values.

@@ -17,17 +17,11 @@ import (
 // act makes one fault of the plan happen.
 func (s *soak) act(ctx context.Context, n int, a Action) {
 	a.Done = time.Since(s.begun).Seconds()
-	what := a.Kind
-	if a.Target != "" {
-		what += " " + a.Target
-	}
-	if a.Fault != "" {
-		what += " " + a.Fault
-	}
 	if why := s.do(ctx, a); why != "" {
 		a.Not = why
 	} else {
-		s.happened(fmt.Sprintf("%.1f s %s", a.Done, what))
+		s.hide(a)
+		s.happened(a.String())
 	}
 	s.res.acted(n, a)
 }
@@ -81,7 +75,7 @@ func (s *soak) again(p *proc, start func() error) string {
 		return "it does not die"
 	}
 	if err := start(); err != nil {
-		s.violation(p.name, "", "cannot be started again: "+err.Error())
+		s.violation(Alive, p.name, "", "cannot be started again: "+err.Error())
 	}
 	return ""
 }
@@ -110,13 +104,13 @@ func (s *soak) takeover() string {
 	old.leaving = true
 	s.old = append(s.old, old)
 	if err := s.startGateway("--takeover"); err != nil {
-		s.violation("gateway", "", "cannot be taken over: "+err.Error())
+		s.violation(Alive, "gateway", "", "cannot be taken over: "+err.Error())
 	}
 	s.later = append(s.later, timed{time.Now().Add(leaveWithin), false, func() {
 		if !old.exited {
-			s.violation("gateway", "", fmt.Sprintf("still there %s after another one took over:\n%s", leaveWithin, old.log.String()))
+			s.violation(Alive, "gateway", "", fmt.Sprintf("still there %s after another one took over:\n%s", leaveWithin, old.log.String()))
 		} else if c := old.cmd.ProcessState.ExitCode(); c != 0 {
-			s.violation("gateway", "", fmt.Sprintf("exit %d after another one took over:\n%s", c, old.log.String()))
+			s.violation(Alive, "gateway", "", fmt.Sprintf("exit %d after another one took over:\n%s", c, old.log.String()))
 		}
 	}})
 	return ""
@@ -150,12 +144,15 @@ func (s *soak) fillShm(ctx context.Context, d time.Duration) string {
 	var no *ring.AttachError
 	switch {
 	case err == nil:
+		s.res.checks[Space]++
 		p.Close()
-		s.violation("feeds", "", "gave rings of 64 MiB away out of a full /dev/shm")
-	case errors.As(err, &no) && no.Code == ring.CodeNoSpace, errors.Is(err, ring.ErrNotRunning):
-	case ctx.Err() != nil, !s.feeds.ready: // the feeds are just being killed
+		s.violation(Space, "feeds", "", "gave rings of 64 MiB away out of a full /dev/shm")
+	case errors.As(err, &no) && no.Code == ring.CodeNoSpace:
+		s.res.checks[Space]++
+	case errors.Is(err, ring.ErrNotRunning), ctx.Err() != nil, !s.feeds.ready: // the feeds are just being killed
 	default:
-		s.violation("feeds", "", "refused rings in a full /dev/shm with another reason than that: "+err.Error())
+		s.res.checks[Space]++
+		s.violation(Space, "feeds", "", "refused rings in a full /dev/shm with another reason than that: "+err.Error())
 	}
 	return ""
 }

@@ -102,11 +102,11 @@ func Clients(ctx context.Context, cfg ClientsConfig, in io.Reader, out io.Writer
 // goodClients read everything in both forms, and windows of the books.
 func goodClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 	var list []*client
-	add := func(name, proto string, r func(*counts, func(topic, what string)) wsReader) {
+	add := func(name, proto string, r func(*counts, reportFunc) wsReader) {
 		c := newCounts()
 		list = append(list, &client{cfg: cfg, name: name, proto: proto, counts: c, reader: r(c, reporter(say, name))})
 	}
-	add("binary client", "tickrelay.v1.binary", func(c *counts, report func(topic, what string)) wsReader {
+	add("binary client", "tickrelay.v1.binary", func(c *counts, report reportFunc) wsReader {
 		return newBinaryReader(t, c, report, []string{">"}, false)
 	})
 	venues := sim.Venues()
@@ -116,11 +116,11 @@ func goodClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 		for j := i; j < len(venues); j += shares {
 			topics = append(topics, venues[j]+".>")
 		}
-		add(fmt.Sprintf("JSON client %d", i+1), "tickrelay.v1.json", func(c *counts, report func(topic, what string)) wsReader {
+		add(fmt.Sprintf("JSON client %d", i+1), "tickrelay.v1.json", func(c *counts, report reportFunc) wsReader {
 			return newJSONReader(t, c, report, jsonOptions{topics: topics})
 		})
 	}
-	add("JSON client, 20 levels every 100 ms", "tickrelay.v1.json", func(c *counts, report func(topic, what string)) wsReader {
+	add("JSON client, 20 levels every 100 ms", "tickrelay.v1.json", func(c *counts, report reportFunc) wsReader {
 		return newJSONReader(t, c, report, jsonOptions{topics: []string{"*.book.*"}, depth: 20, conflate: 100})
 	})
 	return list
@@ -169,7 +169,8 @@ func total(list []*client) *readerStat {
 		if c.stay == nil {
 			sum.Live, sum.Books = sum.Live+live, sum.Books+books
 		}
-		sum.Records, sum.Checked, sum.Trades = sum.Records+st.Records, sum.Checked+st.Checked, sum.Trades+st.Trades
+		sum.Records, sum.Trades = sum.Records+st.Records, sum.Trades+st.Trades
+		sum.Checks.add(&st.Checks)
 		sum.Sessions += c.sessions
 		for k, n := range st.Gaps {
 			sum.Gaps[k] += n

@@ -11,6 +11,7 @@ import (
 // add takes what one of several readers has compared.
 func (c *comparison) add(name string, one *comparison) {
 	c.Books, c.Levels = c.Books+one.Books, c.Levels+one.Levels
+	c.Wrong = append(c.Wrong, one.Wrong...)
 	if one.Why != "" {
 		if c.Why != "" {
 			c.Why += "; "
@@ -39,6 +40,7 @@ func (c *comparison) book(topic string, got *book.Book, want *sim.Book, depth in
 			c.Levels++
 			g := side.got.At(i)
 			if md.Cmp(g.Price, got.PriceExp, lv.Price, want.PriceExp) != 0 || md.Cmp(g.Size, got.SizeExp, lv.Size, want.SizeExp) != 0 {
+				c.Wrong = append(c.Wrong, topic)
 				c.Why = fmt.Sprintf("%s: %s %d is %s × %s, the exchange has %s × %s", topic, side.name, i,
 					md.Decimal{Mant: g.Price, Exp: got.PriceExp}, md.Decimal{Mant: g.Size, Exp: got.SizeExp},
 					md.Decimal{Mant: lv.Price, Exp: want.PriceExp}, md.Decimal{Mant: lv.Size, Exp: want.SizeExp})
@@ -46,6 +48,7 @@ func (c *comparison) book(topic string, got *book.Book, want *sim.Book, depth in
 			}
 		}
 		if side.got.Len() != len(w) {
+			c.Wrong = append(c.Wrong, topic)
 			c.Why = fmt.Sprintf("%s: %d levels of the %s side, the exchange has %d", topic, side.got.Len(), side.name, len(w))
 			return
 		}

@@ -31,6 +31,11 @@ type Config struct {
 	Shm    bool
 	ShmWhy string
 
+	// Version is the program's, for the report.
+	Version string
+	// Plant makes one part do one wrong thing, to see that it is found: one of Plants.
+	Plant string
+
 	Log      *slog.Logger // default discards
 	Progress io.Writer    // a line now and then; default none
 }
@@ -60,7 +65,7 @@ func (c Config) Validate() error {
 	case c.Speed < 0 || c.Speed > 10_000:
 		return fmt.Errorf("soak: speed %v: want more than 0, at most 10000, or max", c.Speed)
 	}
-	return nil
+	return validPlant(c.Plant)
 }
 
 func (c Config) validate() error {

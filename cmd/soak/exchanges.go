@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"tickrelay/feeds"
 	"tickrelay/feeds/sim"
 )
 
@@ -127,8 +128,7 @@ func (x *exchanges) open(ctx context.Context, seed uint64) (err error) {
 // swapped within the exchange, not on the way, leaves a book that nobody can see is
 // wrong, until an audit or the next snapshot (feeds[].audit in the configuration).
 func shows(venue string, f sim.Fault) bool {
-	switch venue {
-	case "coinbase-exchange", "bitstamp", "kraken":
+	if v, ok := feeds.ByName(venue); ok && v.Spec().BlindBooks {
 		return f != sim.FaultLose && f != sim.FaultMissingSeq && f != sim.FaultReorder
 	}
 	return true
@@ -320,6 +320,9 @@ func (x *exchanges) stats() *simStat {
 	for _, e := range x.list {
 		st := e.server.Stats()
 		s.Sessions += st.Sessions
+		if s.Withheld += st.Withheld; st.Withheld > 0 {
+			s.Mute = append(s.Mute, e.Name)
+		}
 		s.add(st)
 	}
 	s.Events, s.Keys, s.Goroutines = x.market.Events(), x.truth.header.keys.Load(), runtime.NumGoroutine()

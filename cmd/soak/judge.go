@@ -14,8 +14,9 @@ const (
 	judgeAfter  = 2 * time.Minute  // least life after that
 	judgePoints = 6                // least comparisons in it, for descriptors and goroutines
 	slopeSigmas = 3                // how sure a slope must be
+	fileSlack   = 0                // descriptors that are no socket: all of them are known at any time
 	fdSlack     = 16               // passing clients and idle REST connections come and go
-	goSlack     = 24               //
+	goSlack     = 8                // so do the goroutines that serve them
 	shmSlack    = int64(24) << 20  // bytes: rings of a strategy that is just starting
 	mib         = float64(1 << 20) //
 )
@@ -27,6 +28,7 @@ func slackMiB(mean float64) float64 { return 16 + mean/4 }
 // judge makes the holdings out of the samples, and violations of what grows.
 func (r *Result) judge() {
 	if n := len(r.Samples); n > 0 {
+		r.injected = r.exchange.Injected
 		r.Events, r.Slow, r.Connect = r.exchange.Events, r.exchange.Slow, r.exchange.Accepted
 		var rates []float64
 		for i := range r.Samples {
@@ -35,7 +37,7 @@ func (r *Result) judge() {
 			}
 		}
 		if len(rates) > 0 {
-			r.Reached = round(average(rates)/RealPace, 1)
+			r.Reached, r.Fastest = round(average(rates)/RealPace, 1), round(slices.Max(rates)/RealPace, 1)
 		}
 	}
 	for _, name := range append([]string{"exchanges", "feeds", "gateway"}, readerNames...) {
@@ -51,15 +53,18 @@ func (r *Result) judge() {
 		used = append(used, float64(p.Shm))
 	}
 	if used = used[len(used)/4:]; len(used) >= judgePoints {
+		r.checks[FlatShm] += uint64(len(used))
 		if r.ShmGrowth = int64(growth(used)); r.ShmGrowth > shmSlack {
-			r.grown("/dev/shm", fmt.Sprintf("%.1f MiB more are taken at the end than at the start", float64(r.ShmGrowth)/mib))
+			r.grown(FlatShm, "/dev/shm", fmt.Sprintf("%.1f MiB more are taken at the end than at the start", float64(r.ShmGrowth)/mib))
 		}
 	}
+	r.Invariants = r.outcomes()
 }
 
-func (r *Result) grown(who, what string) {
+func (r *Result) grown(i Invariant, who, what string) {
 	r.Violated++
-	r.Violations = append(r.Violations, Violation{Time: r.Started.Add(time.Duration(r.Seconds * float64(time.Second))), Into: r.Seconds, Who: who, What: what})
+	r.violated[i]++
+	r.Violations = append(r.Violations, Violation{Invariant: i, Time: r.Started.Add(time.Duration(r.Seconds * float64(time.Second))), Into: r.Seconds, Who: who, What: what})
 }
 
 // holding is that of the last life of a process.
@@ -72,10 +77,11 @@ func (r *Result) holding(name string) (Holding, bool) {
 			h.Lives++
 		}
 	}
-	var xs, ys []float64
+	var xs, ys, held []float64
 	for i := range r.Samples {
 		if r.Samples[i].PIDs[name] == last {
 			xs, ys = append(xs, r.Samples[i].T), append(ys, float64(r.Samples[i].Use[name].Anon)/mib)
+			held = append(held, float64(r.Samples[i].Use[name].FDs))
 			h.FDs = r.Samples[i].Use[name].FDs
 		}
 	}
@@ -84,16 +90,19 @@ func (r *Result) holding(name string) (Holding, bool) {
 	}
 	warm := xs[0] + min((xs[len(xs)-1]-xs[0])*warmUp, warmUpMost.Seconds())
 	from := slices.IndexFunc(xs, func(x float64) bool { return x >= warm })
-	xs, ys = xs[from:], ys[from:]
+	xs, ys, held = xs[from:], ys[from:], held[from:]
 	h.Seconds, h.MemoryMiB = round(xs[len(xs)-1]-xs[0], 0), round(average(ys), 1)
 	if t := fit(xs, ys, 12); t.n > 0 {
 		h.SlopeMiBh, h.SlopeErr = round(t.slope*3600, 1), round(t.err*3600, 1)
-		h.Judged = h.Seconds >= judgeAfter.Seconds()
+		h.Judged, h.Readings = h.Seconds >= judgeAfter.Seconds(), len(xs)
+		f := fit(xs, held, 12)
+		h.FDSlope, h.FDSlopeErr = round(f.slope*3600, 1), round(f.err*3600, 1)
 	}
-	var fds, gos []float64
+	var fds, files, gos []float64
 	for _, p := range r.Points {
 		if u, ok := p.Use[name]; ok && p.PIDs[name] == last && p.T >= warm {
-			fds = append(fds, float64(u.FDs))
+			fds, files = append(fds, float64(u.FDs)), append(files, float64(u.Files))
+			h.Files = u.Files
 			if u.Goroutines > 0 {
 				gos = append(gos, float64(u.Goroutines))
 				h.Goroutines = u.Goroutines
@@ -101,23 +110,31 @@ func (r *Result) holding(name string) (Holding, bool) {
 		}
 	}
 	h.Comparisons = len(fds)
-	h.FDGrowth, h.GoGrowth = growth(fds), growth(gos)
+	h.FDGrowth, h.FileGrowth, h.GoGrowth = growth(fds), growth(files), growth(gos)
 	return h, true
 }
 
 // grows makes violations of what a process holds more and more of.
 func (r *Result) grows(h Holding) {
 	// A slope counts if it is surely not noise, and an hour of it would show.
+	if h.Judged {
+		r.checks[FlatMemory] += uint64(h.Readings)
+	}
 	if h.Judged && h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB) && h.SlopeMiBh*h.Seconds/3600 > math.Max(4, h.MemoryMiB/20) {
-		r.grown(h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour", h.SlopeMiBh, h.SlopeErr))
+		r.grown(FlatMemory, h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour", h.SlopeMiBh, h.SlopeErr))
 	}
 	if h.Comparisons < judgePoints {
 		return
 	}
+	r.checks[FlatFiles] += uint64(h.Comparisons)
+	r.checks[FlatGoroutines] += uint64(h.Comparisons)
+	if h.FileGrowth > fileSlack {
+		r.grown(FlatFiles, h.Name, fmt.Sprintf("holds %.0f more descriptors that are no socket at the end than at the start", h.FileGrowth))
+	}
 	if h.FDGrowth > fdSlack {
-		r.grown(h.Name, fmt.Sprintf("holds %.0f more file descriptors at the end than at the start", h.FDGrowth))
+		r.grown(FlatFiles, h.Name, fmt.Sprintf("holds %.0f more file descriptors at the end than at the start", h.FDGrowth))
 	}
 	if h.GoGrowth > goSlack {
-		r.grown(h.Name, fmt.Sprintf("has %.0f more goroutines at the end than at the start", h.GoGrowth))
+		r.grown(FlatGoroutines, h.Name, fmt.Sprintf("has %.0f more goroutines at the end than at the start", h.GoGrowth))
 	}
 }

@@ -47,6 +47,8 @@ type venueInfo struct {
 type simStat struct {
 	Events     uint64            `json:"events"`
 	Sessions   int               `json:"sessions"`
+	Mute       []string          `json:"mute,omitempty"` // venues of those
+	Withheld   int               `json:"withheld"`       // connections that a fault keeps from data, until their client leaves them
 	Accepted   int               `json:"accepted"`
 	Slow       uint64            `json:"slow"`
 	Injected   map[string]uint64 `json:"injected"`
@@ -58,7 +60,6 @@ type simStat struct {
 // latencies since the last one.
 type readerStat struct {
 	Records    uint64            `json:"records"`  // and messages, of JSON clients
-	Checked    uint64            `json:"checked"`  // prices looked up among what the exchanges sent
 	Trades     uint64            `json:"trades"`   // new ones
 	Gaps       map[string]uint64 `json:"gaps"`     // by reason
 	Sessions   uint64            `json:"sessions"` // attachments or connections
@@ -66,6 +67,7 @@ type readerStat struct {
 	Books      int               `json:"books"`
 	Goroutines int               `json:"goroutines"`
 	Latency    latency           `json:"latency"`
+	Checks     tally             `json:"checks"`
 }
 
 // latency are percentiles in µs, from the receipt at the host to a reader.
@@ -79,12 +81,13 @@ type latency struct {
 
 // Violation is an invariant that did not hold.
 type Violation struct {
-	Time   time.Time `json:"time"`
-	Into   float64   `json:"into_s"` // seconds into the run
-	Who    string    `json:"who"`    // process, or reader within it
-	Topic  string    `json:"topic,omitempty"`
-	What   string    `json:"what"`
-	During string    `json:"during,omitempty"` // the last faults before it
+	Invariant Invariant `json:"invariant"`
+	Time      time.Time `json:"time"`
+	Into      float64   `json:"into_s"` // seconds into the run
+	Who       string    `json:"who"`    // process, or reader within it
+	Topic     string    `json:"topic,omitempty"`
+	What      string    `json:"what"`
+	During    string    `json:"during,omitempty"` // the last faults before it
 }
 
 // comparison is how the books of a process are, beside the true ones.
@@ -92,6 +95,8 @@ type comparison struct {
 	Books  int    `json:"books"`  // compared
 	Levels int    `json:"levels"` // of them
 	Why    string `json:"why,omitempty"`
+	// Wrong are the topics whose books are whole and yet not the exchange's.
+	Wrong []string `json:"wrong,omitempty"`
 }
 
 // talk writes messages to stdout, from any goroutine.

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -16,6 +17,26 @@ type Action struct {
 	Step   float64 `json:"step_s,omitempty"`  // s, of a clock
 	Done   float64 `json:"done_s,omitempty"`  // s into the run, when it was done
 	Not    string  `json:"not_run,omitempty"` // why it could not be
+}
+
+// String is one line of a log.
+func (a Action) String() string {
+	s := fmt.Sprintf("%.1f s %s", a.Done, a.Kind)
+	for _, w := range []string{a.Target, a.Fault} {
+		if w != "" {
+			s += " " + w
+		}
+	}
+	if a.Step != 0 {
+		s += fmt.Sprintf(" by %.0f s", a.Step)
+	}
+	if a.For != 0 {
+		s += fmt.Sprintf(" for %.1f s", a.For)
+	}
+	if a.Not != "" {
+		s += " not run: " + a.Not
+	}
+	return s
 }
 
 // What can go wrong.
@@ -64,7 +85,11 @@ func makePlan(seed uint64, run time.Duration, venues []venueInfo) []storm {
 			p.add(Action{Kind: KindExchange, Target: v.Name, Fault: v.Faults[rng.IntN(len(v.Faults))]})
 		}
 		p.add(Action{Kind: KindRestartExchange, Target: venues[rng.IntN(len(venues))].Name})
-		p.add(Action{Kind: KindKillStrategy, Target: strategyNames[rng.IntN(len(strategyNames))]})
+		victim := strategyNames[rng.IntN(len(strategyNames))]
+		if victim == strategyNames[1] && i >= max(3, n/2) {
+			victim = strategyNames[0] // one of them lives long enough to be judged
+		}
+		p.add(Action{Kind: KindKillStrategy, Target: victim})
 		p.add(Action{Kind: KindPauseStrategy, Target: strategyNames[rng.IntN(len(strategyNames))], For: 0.2 + 2*rng.Float64()})
 		p.sometimes(i, n)
 		slices.SortStableFunc(s.actions, func(a, b Action) int {
@@ -101,7 +126,7 @@ func (p planner) sometimes(i, n int) {
 		p.add(Action{Kind: KindClockStep, Step: 1 + p.rng.Float64()*3600, For: 0.5 + 2*p.rng.Float64()})
 		p.add(Action{Kind: KindPauseGateway, For: 0.1 + p.rng.Float64()})
 	}
-	if i%2 == 1 {
+	if early && i%2 == 1 {
 		p.add(Action{Kind: KindKillClients})
 	}
 	if i%3 == 0 {

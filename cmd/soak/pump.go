@@ -26,6 +26,8 @@ func (s *soak) until(ctx context.Context, within time.Duration, cond func() bool
 			return cond()
 		case x := <-s.ch:
 			s.heard(x)
+		case x := <-s.scrapes:
+			s.stage(x)
 		case now := <-tick.C:
 			s.due(now)
 		}
@@ -78,8 +80,9 @@ func (s *soak) heard(x said) {
 	switch {
 	case x.end:
 		p.exited = true
+		s.res.checks[Alive]++
 		if !p.leaving {
-			s.violation(p.name, "", fmt.Sprintf("the process has ended by itself: %v\n%s", x.err, p.log.String()))
+			s.violation(Alive, p.name, "", fmt.Sprintf("the process has ended by itself: %v\n%s", x.err, p.log.String()))
 			s.revive(p)
 		} else {
 			s.res.add(p) // its counts will not grow any more
@@ -104,7 +107,7 @@ func (s *soak) message(p *proc, m message) {
 	case "frozen":
 		s.frozen = &m
 	case "failed":
-		s.violation(p.name, "", m.Error)
+		s.violation(Formed, p.name, "", m.Error)
 	case "violation":
 		v := *m.Found
 		v.Into = v.Time.Sub(s.begun).Seconds()
@@ -122,8 +125,8 @@ func (s *soak) message(p *proc, m message) {
 }
 
 // violation reports one that this process found.
-func (s *soak) violation(who, topic, what string) {
-	s.report(Violation{Time: time.Now(), Into: time.Since(s.begun).Seconds(), Who: who, Topic: topic, What: what})
+func (s *soak) violation(i Invariant, who, topic, what string) {
+	s.report(Violation{Invariant: i, Time: time.Now(), Into: time.Since(s.begun).Seconds(), Who: who, Topic: topic, What: what})
 }
 
 // maxViolations bounds what is kept; all are counted.
@@ -131,9 +134,10 @@ const maxViolations = 1000
 
 func (s *soak) report(v Violation) {
 	v.During = strings.Join(s.recent, ", ")
+	s.res.violated[v.Invariant]++
 	if s.res.Violated++; s.res.Violated <= maxViolations {
 		s.res.Violations = append(s.res.Violations, v)
-		fmt.Fprintf(s.cfg.Progress, "VIOLATION seed %d, %.1f s: %s: %s %s (after %s)\n", s.cfg.Seed, v.Into, v.Who, v.Topic, v.What, v.During)
+		fmt.Fprintf(s.cfg.Progress, "VIOLATION seed %d, %.1f s: %s: %s: %s %s (after %s)\n", s.cfg.Seed, v.Into, v.Invariant, v.Who, v.Topic, v.What, v.During)
 	}
 }
 
@@ -158,6 +162,6 @@ func (s *soak) revive(p *proc) {
 		err = s.startFeeds()
 	}
 	if err != nil {
-		s.violation(p.name, "", "cannot be started again: "+err.Error())
+		s.violation(Alive, p.name, "", "cannot be started again: "+err.Error())
 	}
 }

@@ -16,21 +16,28 @@ type Result struct {
 	Seed        uint64            `json:"seed"`
 	Speed       float64           `json:"speed"` // 0: as fast as the host takes it
 	Hardware    map[string]string `json:"hardware"`
+	Version     string            `json:"version"` // of the program
+	Plant       string            `json:"plant,omitempty"`
 	Venues      int               `json:"venues"`
 	Events      uint64            `json:"market_events"`
 	Reached     float64           `json:"mean_speed"` // multiples of RealPace, over the storms
+	Fastest     float64           `json:"top_speed"`  // likewise, the fastest second
 
 	Faults  map[string]int       `json:"faults"`         // done, by kind; those of exchanges by name
 	NotRun  map[string]int       `json:"faults_not_run"` // why, and how often
-	Plan    []Action             `json:"plan"`           // as it was done
+	Plan    []Action             `json:"-"`              // as it was done
+	Done    []string             `json:"plan"`           // the same in words
 	Slow    uint64               `json:"exchange_drops"` // connections that exchanges ended because the feeds were behind
 	Connect int                  `json:"exchange_conns"` // connections to exchanges
 	Readers map[string]*Readings `json:"readers"`        // by process
 
-	Comparisons int    `json:"comparisons"`          // at which every reader's books equalled the exchanges'
-	Repeated    int    `json:"comparisons_repeated"` // because something that was sent last had been lost
-	Books       uint64 `json:"books_compared"`
-	Levels      uint64 `json:"levels_compared"`
+	Invariants  []Outcome    `json:"invariants"`
+	Differences []Difference `json:"differences"` // books that did not equal at once
+	Storms      int          `json:"storms"`
+	Comparisons int          `json:"comparisons"`          // at which every reader's books equalled the exchanges'
+	Repeated    int          `json:"comparisons_repeated"` // because something that was sent last had been lost
+	Books       uint64       `json:"books_compared"`
+	Levels      uint64       `json:"levels_compared"`
 
 	Processes  []Holding   `json:"processes"`
 	ShmGrowth  int64       `json:"shm_growth_bytes"`
@@ -40,14 +47,17 @@ type Result struct {
 	Samples []Sample     `json:"samples"`
 	Calms   [][2]float64 `json:"calms"` // s into the run, of the comparisons
 	Points  []Point      `json:"points"`
+	Stages  []Stage      `json:"stages"` // latencies of the relay's own metrics
 
 	exchange simStat
+	injected map[string]uint64 // as the exchanges counted them, by fault
+	checks   tally
+	violated tally
 }
 
 // Readings are what the readers of one process have seen, over all its lives.
 type Readings struct {
 	Records  uint64            `json:"records"`
-	Checked  uint64            `json:"prices_checked"`
 	Trades   uint64            `json:"trades"`
 	Sessions uint64            `json:"sessions"`
 	Lives    int               `json:"lives"`
@@ -57,13 +67,14 @@ type Readings struct {
 // Sample is a second of the run.
 type Sample struct {
 	T          float64          `json:"t"`
-	Rate       float64          `json:"rate"` // market events per second
-	Idle       float64          `json:"idle"` // share of the processors' time
+	Records    uint64           `json:"records"` // and messages that readers judged, so far
+	Rate       float64          `json:"rate"`    // market events per second
+	Idle       float64          `json:"idle"`    // share of the processors' time
 	Calm       bool             `json:"calm"`
 	Strategies latency          `json:"strategies"` // the worst of those with large rings
 	Clients    latency          `json:"clients"`
 	Use        map[string]Usage `json:"use"`
-	PIDs       map[string]int   `json:"pids"`
+	PIDs       map[string]int   `json:"-"`
 	Shm        int64            `json:"shm"`
 }
 
@@ -71,7 +82,7 @@ type Sample struct {
 type Point struct {
 	T    float64          `json:"t"`
 	Use  map[string]Usage `json:"use"`
-	PIDs map[string]int   `json:"pids"`
+	PIDs map[string]int   `json:"-"`
 	Shm  int64            `json:"shm"`
 }
 
@@ -84,21 +95,27 @@ type Holding struct {
 	SlopeMiBh   float64 `json:"slope_mib_h"` // of that memory
 	SlopeErr    float64 `json:"slope_err"`   // standard error of the slope
 	Judged      bool    `json:"judged"`      // that life was long enough
+	Readings    int     `json:"readings"`    // of its memory
 	FDs         int     `json:"fds"`         // the last
-	FDGrowth    float64 `json:"fd_growth"`   // median of the last third against the first, between storms
+	FDSlope     float64 `json:"fds_slope_h"` // of all of them
+	FDSlopeErr  float64 `json:"fds_slope_err"`
+	Files       int     `json:"files"`        // those that are no socket, the last between storms
+	FDGrowth    float64 `json:"fd_growth"`    // median of the last third against the first, between storms
+	FileGrowth  float64 `json:"files_growth"` // likewise, of those that are no socket
 	Goroutines  int     `json:"goroutines"`
 	GoGrowth    float64 `json:"goroutine_growth"`
 	Comparisons int     `json:"points"`
 }
 
 func newResult(cfg Config, hardware map[string]string) *Result {
-	return &Result{Asked: cfg.For.Seconds(), Seed: cfg.Seed, Speed: cfg.Speed, Hardware: hardware,
+	return &Result{Asked: cfg.For.Seconds(), Seed: cfg.Seed, Speed: cfg.Speed, Hardware: hardware, Version: cfg.Version, Plant: cfg.Plant,
 		Faults: map[string]int{}, NotRun: map[string]int{}, Readers: map[string]*Readings{}}
 }
 
 // acted notes an action of the plan.
 func (r *Result) acted(_ int, a Action) {
 	r.Plan = append(r.Plan, a)
+	r.Done = append(r.Done, a.String())
 	if a.Not != "" {
 		r.NotRun[a.Kind+": "+a.Not]++
 		return
@@ -120,7 +137,8 @@ func (r *Result) add(p *proc) {
 		s = &Readings{Gaps: map[string]uint64{}}
 		r.Readers[p.name] = s
 	}
-	s.Records, s.Checked, s.Trades = s.Records+p.last.Records, s.Checked+p.last.Checked, s.Trades+p.last.Trades
+	s.Records, s.Trades = s.Records+p.last.Records, s.Trades+p.last.Trades
+	r.checks.add(&p.last.Checks)
 	s.Sessions += p.last.Sessions
 	s.Lives++
 	for k, n := range p.last.Gaps {
@@ -160,6 +178,7 @@ func (s *soak) use() (use map[string]Usage, pids map[string]int) {
 func (s *soak) sample() {
 	x := Sample{T: time.Since(s.begun).Seconds(), Rate: s.rate, Calm: s.calm, Shm: shmUsed()}
 	x.Use, x.PIDs = s.use()
+	x.Records = s.records()
 	for _, p := range s.readers {
 		if p.last == nil {
 			continue
@@ -168,7 +187,7 @@ func (s *soak) sample() {
 		switch p.name {
 		case "clients":
 			to = &x.Clients
-		case strategyNames[2], "slow clients":
+		case strategyNames[2], slowClients:
 			continue
 		}
 		if p.last.Latency.P99 >= to.P99 {
@@ -185,21 +204,21 @@ func (s *soak) sample() {
 }
 
 func (s *soak) progress(x *Sample) {
-	var records uint64
-	for _, p := range s.readers {
-		if r := s.res.Readers[p.name]; r != nil {
-			records += r.Records
-		}
-		if p.last != nil {
-			records += p.last.Records
-		}
-	}
-	faults := 0
-	for _, n := range s.res.Faults {
-		faults += n
-	}
 	fmt.Fprintf(s.cfg.Progress, "%4.0f s  %6.0f events/s  %s records  %d faults  %d comparisons  p99 %.1f ms  idle %2.0f %%  violations %d\n",
-		x.T, x.Rate, count(records), faults, s.res.Comparisons, x.Strategies.P99/1e3, 100*x.Idle, s.res.Violated)
+		x.T, x.Rate, count(x.Records), s.res.faults(), s.res.Comparisons, x.Strategies.P99/1e3, 100*x.Idle, s.res.Violated)
+}
+
+// records is how many records and messages all readers have judged so far.
+func (s *soak) records() (n uint64) {
+	for _, r := range s.res.Readers {
+		n += r.Records
+	}
+	for _, p := range s.readers {
+		if p.last != nil {
+			n += p.last.Records
+		}
+	}
+	return n
 }
 
 // count writes a number as people read it.
@@ -221,8 +240,15 @@ func (s *soak) point() {
 	p.Use, p.PIDs = s.use()
 	var wg sync.WaitGroup
 	var feeds, gateway int
-	wg.Go(func() { feeds = goroutines(s.metrics) })
-	wg.Go(func() { gateway = goroutines(s.listen) })
+	ask := func(addr string, n *int) func() {
+		return func() {
+			if x, err := scrape(addr); err == nil {
+				*n = x.goroutines
+			}
+		}
+	}
+	wg.Go(ask(s.metrics, &feeds))
+	wg.Go(ask(s.listen, &gateway))
 	wg.Wait()
 	for name, n := range map[string]int{"feeds": feeds, "gateway": gateway} {
 		u := p.Use[name]

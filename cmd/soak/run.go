@@ -15,7 +15,6 @@ import (
 	"tickrelay/feeds"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
-	"tickrelay/ring/ringbench"
 )
 
 // soak is a run. All but the processes' output is one goroutine's.
@@ -33,14 +32,17 @@ type soak struct {
 	readers                   []*proc // strategies and clients, in the order of readerNames
 	old                       []*proc // gateways that were taken over from
 
-	later  []timed
-	frozen *message // the exchanges' answer
-	rate   float64
-	pace   pace
-	recent []string // the last faults, for violations
-	calm   bool
-	shm    *os.File // what fills /dev/shm
-	res    *Result
+	later   []timed
+	frozen  *message // the exchanges' answer
+	rate    float64
+	pace    pace
+	recent  []string          // the last faults, for violations
+	hid     map[string]hidden // by venue, the last fault that takes something away unseen
+	calm    bool
+	scrapes chan scraped
+	stages  map[string]buckets // of the last reading
+	shm     *os.File           // what fills /dev/shm
+	res     *Result
 }
 
 // timed is something to do later; a lasting fault's end, or a look at what became of
@@ -52,7 +54,9 @@ type timed struct {
 }
 
 // readerNames are the processes that judge.
-var readerNames = append(append([]string(nil), strategyNames...), "clients", "slow clients")
+var readerNames = append(append([]string(nil), strategyNames...), "clients", slowClients)
+
+const slowClients = "slow clients"
 
 // Run runs a soak until its time is over or ctx ends; what was found until then is
 // in the result either way. The error is of a soak that could not be run.
@@ -69,8 +73,8 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	s := &soak{cfg: cfg, dir: dir, relay: fmt.Sprintf("soak-%d", os.Getpid()), ch: make(chan said, 4096), begun: time.Now()}
-	s.res = newResult(cfg, ringbench.Hardware())
+	s := &soak{cfg: cfg, dir: dir, relay: fmt.Sprintf("soak-%d", os.Getpid()), ch: make(chan said, 4096), begun: time.Now(), hid: map[string]hidden{}, scrapes: make(chan scraped, 4), stages: map[string]buckets{}}
+	s.res = newResult(cfg, hardware())
 	defer s.killAll()
 	if err := s.open(ctx); err != nil {
 		return s.res, err
@@ -78,16 +82,22 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	s.setRate(s.pace.first(cfg.Speed))
 	s.begun = time.Now()
 	s.res.Started, s.res.Venues = s.begun, len(s.venues)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go watchStages(watching, s.metrics, s.scrapes)
+	go watchStages(watching, s.listen, s.scrapes)
 	for i, st := range makePlan(cfg.Seed, cfg.For, s.venues) {
 		if s.over(ctx) {
 			break
 		}
+		s.res.Storms++
 		s.storm(ctx, i, st)
 		if ctx.Err() == nil {
 			s.check(ctx, i)
 		}
 	}
 	s.res.Seconds, s.res.Interrupted = time.Since(s.begun).Seconds(), ctx.Err() != nil
+	stop()
 	s.close()
 	s.res.judge()
 	return s.res, nil
@@ -190,7 +200,7 @@ func channels(venue string) []string {
 }
 
 func (s *soak) startFeeds() (err error) {
-	s.feeds, err = start("feeds", s.cfg.Child("feeds", s.config(), s.dir), s.ch)
+	s.feeds, err = start("feeds", s.cfg.Child("feeds", s.config(), s.dir, "--plant", s.cfg.Plant), s.ch)
 	return err
 }
 
@@ -208,7 +218,7 @@ func (s *soak) startReader(i int) (err error) {
 	case strategyNames[0]: // by path
 		args = append(base, "--rings", s.relayDir(), "--topics", ">")
 	case strategyNames[1]: // over the socket
-		args = append(base, "--socket", s.socket(), "--topics", ">")
+		args = append(base, "--socket", s.socket(), "--topics", ">", "--plant", s.cfg.Plant)
 	case strategyNames[2]: // small rings, that overrun
 		args = append(base, "--socket", s.socket(), "--topics", "*.book.*,*.trades.*", "--capacity", "2048")
 	case "clients":
@@ -231,7 +241,7 @@ func (s *soak) close() {
 	for _, p := range []*proc{s.gateway, s.feeds} {
 		p.leaving = true
 		if err := p.signal(syscall.SIGINT); err != nil {
-			s.violation(p.name, "", err.Error())
+			s.violation(Alive, p.name, "", err.Error())
 		}
 	}
 	ended := func() bool {
@@ -243,18 +253,18 @@ func (s *soak) close() {
 		return true
 	}
 	if !s.until(context.Background(), time.Minute, ended) {
-		s.violation("relay", "", "not everything has ended a minute after it was asked to")
+		s.violation(Alive, "relay", "", "not everything has ended a minute after it was asked to")
 	}
 	for _, p := range []*proc{s.gateway, s.feeds} {
 		if code := p.cmd.ProcessState.ExitCode(); p.exited && code != 0 {
-			s.violation(p.name, "", fmt.Sprintf("exit %d after SIGINT: %s", code, p.log.String()))
+			s.violation(Alive, p.name, "", fmt.Sprintf("exit %d after SIGINT: %s", code, p.log.String()))
 		}
 	}
 	for _, t := range s.later {
 		t.do() // what was to be looked at
 	}
 	if _, err := os.Stat(s.relayDir()); err == nil {
-		s.violation("feeds", "", "left "+s.relayDir()+" behind")
+		s.violation(FlatShm, "feeds", "", "left "+s.relayDir()+" behind")
 	}
 	s.exchanges.leaving = true
 	s.exchanges.in.Close()

@@ -84,7 +84,7 @@ func testStream(t *testing.T) (*stream, *[]string) {
 		}
 	}
 	found := new([]string)
-	s := newStream(tr, newCounts(), func(topic, what string) { *found = append(*found, topic+" "+what) })
+	s := newStream(tr, newCounts(), func(_ Invariant, topic, what string) { *found = append(*found, topic+" "+what) })
 	s.name = func(uint32) (md.Venue, string, bool) { return md.VenueBinance, "BTC-USDT", true }
 	return s, found
 }

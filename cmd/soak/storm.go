@@ -3,14 +3,17 @@ package soak
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
 const (
 	// settleWithin is how long books may take to be whole again after the faults.
 	settleWithin = 120 * time.Second
-	// soonWithin is the same where another try follows.
-	soonWithin = 8 * time.Second
+	// soonWithin is the same where another try follows: less than the feeds' patience
+	// with silent instruments (Hurried), so that no subscription made anew mends what
+	// is wrong before it was seen.
+	soonWithin = 6 * time.Second
 	// equalWithin is how long readers may take to have read what was sent before the
 	// market was frozen.
 	equalWithin = 60 * time.Second
@@ -53,6 +56,9 @@ func (s *soak) check(ctx context.Context, n int) {
 		if ctx.Err() != nil {
 			return
 		}
+		for _, p := range s.readers {
+			s.res.checks[Whole] += uint64(s.wants(p))
+		}
 		if !settled {
 			s.unsettled()
 		}
@@ -69,11 +75,7 @@ func (s *soak) check(ctx context.Context, n int) {
 		if last || ctx.Err() != nil {
 			return
 		}
-		for _, p := range s.readers {
-			if p.compare != nil && p.compare.Why != "" {
-				s.cfg.Log.Info("compared once more", "reader", p.name, "why", p.compare.Why)
-			}
-		}
+		s.explain()
 		s.exchanges.tell(order{Op: "resume"})
 	}
 }
@@ -83,9 +85,12 @@ const maxTries = 6
 
 // unsettled reports who still has books that are not whole.
 func (s *soak) unsettled() {
+	if n := s.res.exchange.Withheld; n > 0 {
+		s.violation(Whole, "feeds", "", fmt.Sprintf("%d connections that give no data are still held %s after the faults: %s", n, settleWithin, strings.Join(s.res.exchange.Mute, ", ")))
+	}
 	for _, p := range s.readers {
 		if p.last == nil || p.last.Live < s.wants(p) {
-			s.violation(p.name, "", fmt.Sprintf("books are not whole %s after the faults: %s", settleWithin, liveText(p)))
+			s.violation(Whole, p.name, "", fmt.Sprintf("books are not whole %s after the faults: %s", settleWithin, liveText(p)))
 		}
 	}
 }
@@ -102,7 +107,7 @@ func (s *soak) freeze(ctx context.Context, n int) bool {
 		if s.frozen != nil {
 			why = s.frozen.Error
 		}
-		s.violation("exchanges", "", "the market was not frozen: "+why)
+		s.violation(Equal, "exchanges", "", "the market was not frozen: "+why)
 	}
 	return false
 }
@@ -123,15 +128,16 @@ func (s *soak) wants(p *proc) int {
 	switch p.name {
 	case "clients":
 		return 3 * books // once in binary, once in JSON, once as windows
-	case "slow clients":
+	case slowClients:
 		return 5 * books
 	}
 	return books
 }
 
-// whole says that every process is up and every book live.
+// whole says that every process is up and every book live, and that the feeds have left
+// every connection on which an exchange sends no data any more.
 func (s *soak) whole() bool {
-	if !s.gateway.ready || !s.feeds.ready {
+	if !s.gateway.ready || !s.feeds.ready || s.res.exchange.Withheld > 0 {
 		return false
 	}
 	for _, p := range s.readers {
@@ -162,6 +168,7 @@ func (s *soak) equal(ctx context.Context, n int, final bool) bool {
 					done[p] = true
 					s.res.Books += uint64(p.compare.Books)
 					s.res.Levels += uint64(p.compare.Levels)
+					s.res.checks[Equal] += uint64(p.compare.Levels)
 					continue
 				}
 				if time.Since(asked[p]) < 200*time.Millisecond {
@@ -183,7 +190,7 @@ func (s *soak) equal(ctx context.Context, n int, final bool) bool {
 				if p.compare != nil {
 					why = p.compare.Why
 				}
-				s.violation(p.name, "", fmt.Sprintf("books are not the exchanges' %s after the market stood still: %s", equalWithin, why))
+				s.violation(Equal, p.name, "", fmt.Sprintf("books are not the exchanges' %s after the market stood still: %s", equalWithin, why))
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type StrategyConfig struct {
 	Rings    string   // or its directory, where the rings NAME-VENUE are declared
 	Topics   []string // patterns
 	Capacity int      // of each ring, in records
+	Plant    string   // one wrong thing that it is given, see Plants
 }
 
 // Strategy reads rings as a strategy does and judges every record, until in ends;
@@ -27,6 +28,9 @@ type StrategyConfig struct {
 func Strategy(ctx context.Context, cfg StrategyConfig, in io.Reader, out io.Writer) error {
 	t, err := openTruth(filepath.Join(cfg.Dir, truthFile))
 	if err != nil {
+		return err
+	}
+	if err := validPlant(cfg.Plant); err != nil {
 		return err
 	}
 	say := newTalk(out)
@@ -57,11 +61,11 @@ func Strategy(ctx context.Context, cfg StrategyConfig, in io.Reader, out io.Writ
 	}
 	defer cl.Close()
 	say.say(message{Type: "ready"})
-	return read(ctx, cl, s, say, serves, orders(in))
+	return read(ctx, cl, s, newPlanter(cfg.Plant, s), say, serves, orders(in))
 }
 
 // read takes records, tells figures every second, and obeys.
-func read(ctx context.Context, cl *ring.Client, s *stream, say *talk, serves func(string) bool, told <-chan order) error {
+func read(ctx context.Context, cl *ring.Client, s *stream, plant *planter, say *talk, serves func(string) bool, told <-chan order) error {
 	recs := make([]md.Record, 1024)
 	next := time.Now().Add(time.Second)
 	for ctx.Err() == nil {
@@ -71,7 +75,9 @@ func read(ctx context.Context, cl *ring.Client, s *stream, say *talk, serves fun
 		}
 		now := time.Now()
 		for i := range recs[:n] {
-			s.take(&recs[i], now.UnixNano())
+			if !plant.spoil(&recs[i]) {
+				s.take(&recs[i], now.UnixNano())
+			}
 		}
 		if now.After(next) {
 			next = now.Add(time.Second)
@@ -184,11 +190,11 @@ func matches(pats []md.Pattern, topic string) bool {
 const maxReports = 200
 
 // reporter tells of violations, each with who and when.
-func reporter(say *talk, who string) func(topic, what string) {
+func reporter(say *talk, who string) reportFunc {
 	n := 0
-	return func(topic, what string) {
+	return func(i Invariant, topic, what string) {
 		if n++; n <= maxReports {
-			say.say(message{Type: "violation", Found: &Violation{Time: time.Now(), Who: who, Topic: topic, What: what}})
+			say.say(message{Type: "violation", Found: &Violation{Invariant: i, Time: time.Now(), Who: who, Topic: topic, What: what}})
 		}
 	}
 }

@@ -25,6 +25,9 @@ func newCounts() *counts {
 	return &counts{stat: readerStat{Gaps: map[string]uint64{}}, hist: hdrhistogram.New(100, int64(time.Minute), 2)}
 }
 
+// check notes that an invariant was looked at.
+func (c *counts) check(i Invariant) { c.stat.Checks[i]++ }
+
 // late takes how long ago a record was received. What a stepped clock made of it
 // is no latency.
 func (c *counts) late(ns int64) {
@@ -53,7 +56,7 @@ type stream struct {
 	truth  *truth
 	counts *counts
 	name   func(instrument uint32) (md.Venue, string, bool)
-	report func(topic, what string)
+	report reportFunc
 	lossy  bool // gaps may hide trades that were counted otherwise
 	byName bool // numbers are told by name, not by heartbeats
 
@@ -82,7 +85,7 @@ type topicState struct {
 	trade  uint64 // last id, where ids are consecutive
 }
 
-func newStream(t *truth, c *counts, report func(topic, what string)) *stream {
+func newStream(t *truth, c *counts, report reportFunc) *stream {
 	s := &stream{truth: t, counts: c, report: report, venues: map[string]*feeds.Spec{}}
 	for _, v := range sim.Venues() {
 		if f, ok := feeds.ByName(v); ok {
@@ -125,12 +128,12 @@ func (s *stream) state(r *md.Record) *topicState {
 	}
 	venue, symbol, ok := s.name(r.Instrument)
 	if !ok {
-		s.report("", fmt.Sprintf("a record of instrument %d, which no table names", r.Instrument))
+		s.report(Formed, "", fmt.Sprintf("a record of instrument %d, which no table names", r.Instrument))
 		return nil
 	}
 	t := &topicState{topic: venue.String() + "." + key.channel.String() + "." + symbol, symbol: symbolKey(symbol), spec: s.venues[venue.String()]}
 	if t.spec == nil {
-		s.report(t.topic, "a venue that no exchange simulates")
+		s.report(Formed, t.topic, "a venue that no exchange simulates")
 		return nil
 	}
 	t.last, t.told = s.starts[t.topic]
@@ -142,10 +145,11 @@ func (s *stream) state(r *md.Record) *topicState {
 // take judges the next record; now is the wall clock in ns.
 func (s *stream) take(r *md.Record, now int64) {
 	s.counts.stat.Records++
+	s.counts.check(Formed)
 	// A gateway's gap about a feed that is gone has no number (websocket.md).
 	unnumbered := s.byName && r.Kind == md.KindGap && r.ID == r.Seq+1
 	if err := r.Valid(); err != nil && !unnumbered {
-		s.report("", fmt.Sprintf("an invalid record: %v", err))
+		s.report(Formed, "", fmt.Sprintf("an invalid record: %v", err))
 		return
 	}
 	switch {
@@ -159,6 +163,7 @@ func (s *stream) take(r *md.Record, now int64) {
 	if t == nil {
 		return
 	}
+	s.counts.check(Chain)
 	s.number(t, r)
 	t.fresh = r.Kind == md.KindHeartbeat
 	if r.Kind == md.KindGap {
@@ -167,10 +172,8 @@ func (s *stream) take(r *md.Record, now int64) {
 	s.price(t, r)
 	if r.Channel() == md.ChannelBook {
 		t.book.Apply(r)
-		if r.Flags&md.FlagLast != 0 && t.book.State == book.Live && t.book.Book.Crossed() {
-			bid, _ := t.book.Book.BestBid()
-			ask, _ := t.book.Book.BestAsk()
-			s.report(t.topic, fmt.Sprintf("a crossed book: bid %d, ask %d (e%d) at number %d", bid.Price, ask.Price, t.book.Book.PriceExp, r.Seq))
+		if r.Flags&md.FlagLast != 0 && t.book.State == book.Live {
+			s.uncrossed(t, r)
 		}
 	}
 	if r.Flags&md.FlagSnapshot == 0 && r.Flags&md.FlagLast != 0 && r.Kind != md.KindGap {
@@ -178,11 +181,20 @@ func (s *stream) take(r *md.Record, now int64) {
 	}
 }
 
+func (s *stream) uncrossed(t *topicState, r *md.Record) {
+	s.counts.check(Uncrossed)
+	if b := &t.book.Book; b.Crossed() {
+		bid, _ := b.BestBid()
+		ask, _ := b.BestAsk()
+		s.report(Uncrossed, t.topic, fmt.Sprintf("a crossed book: bid %d, ask %d (e%d) at number %d", bid.Price, ask.Price, b.PriceExp, r.Seq))
+	}
+}
+
 // epoch takes a heartbeat of the whole stream.
 func (s *stream) epoch(r *md.Record) {
 	old := s.epochs[r.Venue]
 	if r.ID < old {
-		s.report(r.Venue.String()+".>", fmt.Sprintf("epoch %d after %d", r.ID, old))
+		s.report(Chain, r.Venue.String()+".>", fmt.Sprintf("epoch %d after %d", r.ID, old))
 	}
 	if s.epochs[r.Venue] = r.ID; old == r.ID || old == 0 {
 		return
@@ -200,18 +212,18 @@ func (s *stream) number(t *topicState, r *md.Record) {
 	switch {
 	case r.Kind == md.KindHeartbeat:
 		if t.told && r.Seq < t.last {
-			s.report(t.topic, fmt.Sprintf("the topic is told to be at %d after number %d", r.Seq, t.last))
+			s.report(Chain, t.topic, fmt.Sprintf("the topic is told to be at %d after number %d", r.Seq, t.last))
 		}
 		if !t.told || r.Seq != t.last {
 			t.trade = 0
 		}
 		t.told, t.last, t.merged = true, r.Seq, false
 	case !t.told:
-		s.report(t.topic, fmt.Sprintf("number %d before the topic was told", r.Seq))
+		s.report(Formed, t.topic, fmt.Sprintf("number %d before the topic was told", r.Seq))
 		t.told, t.last = true, r.Seq
 	case r.Flags&md.FlagSnapshot != 0:
 		if r.Seq < t.last && r.Kind != md.KindGap {
-			s.report(t.topic, fmt.Sprintf("a snapshot of number %d after number %d", r.Seq, t.last))
+			s.report(Chain, t.topic, fmt.Sprintf("a snapshot of number %d after number %d", r.Seq, t.last))
 		}
 		t.last = max(t.last, r.Seq) // a snapshot may skip in a conflated stream
 	case r.Kind == md.KindGap:
@@ -225,7 +237,7 @@ func (s *stream) gap(t *topicState, r *md.Record) {
 	// Who subscribes to a broken topic is told the gap, which has its number already.
 	again := t.fresh && s.byName && r.Seq == t.last
 	if (r.ID != t.last+1 || r.Seq+1 < r.ID) && !again {
-		s.report(t.topic, fmt.Sprintf("a gap %d to %d (%s) after number %d", r.ID, r.Seq, md.GapReason(r.Level), t.last))
+		s.report(Chain, t.topic, fmt.Sprintf("a gap %d to %d (%s) after number %d", r.ID, r.Seq, md.GapReason(r.Level), t.last))
 	}
 	if r.Seq >= t.last {
 		t.last = r.Seq
@@ -245,9 +257,9 @@ func (s *stream) live(t *topicState, r *md.Record) {
 	switch {
 	case t.merged && r.Seq >= t.last:
 	case r.Seq <= t.last:
-		s.report(t.topic, fmt.Sprintf("number %d again after number %d", r.Seq, t.last))
+		s.report(Chain, t.topic, fmt.Sprintf("number %d again after number %d", r.Seq, t.last))
 	case r.Seq != t.last+1:
-		s.report(t.topic, fmt.Sprintf("number %d after number %d, and no gap says why", r.Seq, t.last))
+		s.report(Chain, t.topic, fmt.Sprintf("number %d after number %d, and no gap says why", r.Seq, t.last))
 	}
 	t.last = r.Seq
 	if r.Flags&md.FlagLast != 0 {
@@ -263,13 +275,19 @@ func (s *stream) live(t *topicState, r *md.Record) {
 func (s *stream) trade(t *topicState, r *md.Record) {
 	s.counts.stat.Trades++
 	if t.spec.ConsecutiveTrades {
+		if t.trade != 0 {
+			s.counts.check(Complete)
+		}
 		if t.trade != 0 && r.ID != t.trade+1 {
-			s.report(t.topic, fmt.Sprintf("trade %d after trade %d, and no gap counts it", r.ID, t.trade))
+			s.report(Complete, t.topic, fmt.Sprintf("trade %d after trade %d, and no gap counts it", r.ID, t.trade))
 		}
 		t.trade = r.ID
 	}
-	if (t.spec.ConsecutiveTrades || t.spec.RisingTrades || t.spec.UniqueTrades) && !t.ids.add(r.ID) {
-		s.report(t.topic, fmt.Sprintf("trade %d twice", r.ID))
+	if t.spec.ConsecutiveTrades || t.spec.RisingTrades || t.spec.UniqueTrades {
+		s.counts.check(Once)
+		if !t.ids.add(r.ID) {
+			s.report(Once, t.topic, fmt.Sprintf("trade %d twice", r.ID))
+		}
 	}
 }
 
@@ -294,13 +312,13 @@ func (s *stream) price(t *topicState, r *md.Record) {
 	default:
 		return
 	}
-	s.counts.stat.Checked++
+	s.counts.check(Real)
 	key := priceKey(t.symbol, class, r.Price, r.PriceExp)
 	if sized {
 		key = levelKey(t.symbol, class, r.Price, r.PriceExp, r.Size)
 	}
 	if !s.truth.has(key) {
-		s.report(t.topic, fmt.Sprintf("%s, side %d: %s × %s (number %d) is nothing that the exchange sent", r.Kind, r.Side,
+		s.report(Real, t.topic, fmt.Sprintf("%s, side %d: %s × %s (number %d) is nothing that the exchange sent", r.Kind, r.Side,
 			md.Decimal{Mant: r.Price, Exp: r.PriceExp}, md.Decimal{Mant: r.Size, Exp: r.SizeExp}, r.Seq))
 	}
 }

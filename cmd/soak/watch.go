@@ -1,17 +1,15 @@
 package soak
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tickrelay/ring/ringbench"
 )
 
 // Usage is what a process holds at one time.
@@ -19,6 +17,7 @@ type Usage struct {
 	Anon       int64 `json:"anon"`   // bytes of its own memory that are resident (RssAnon, proc_pid_status(5))
 	Shared     int64 `json:"shared"` // bytes of rings and files (RssShmem + RssFile)
 	FDs        int   `json:"fds"`
+	Files      int   `json:"files"` // those of them that are no socket: rings, pipes, event queues
 	Threads    int   `json:"threads"`
 	Goroutines int   `json:"goroutines"` // 0: not known
 }
@@ -52,26 +51,25 @@ func usage(pid int) (Usage, bool) {
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
 	u.FDs = len(names)
+	for _, n := range names {
+		if to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, n)); err == nil && !strings.HasPrefix(to, "socket:") {
+			u.Files++
+		}
+	}
 	return u, err == nil && u.Anon > 0
 }
 
-// goroutines asks a page of metrics; 0 if it does not answer.
-func goroutines(addr string) int {
-	c := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := c.Get("http://" + addr + "/metrics")
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	s := bufio.NewScanner(io.LimitReader(resp.Body, 64<<20))
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		if v, ok := strings.CutPrefix(s.Text(), "go_goroutines "); ok {
-			n, _ := strconv.ParseFloat(v, 64)
-			return int(n)
+// hardware is that of the host, with its memory.
+func hardware() map[string]string {
+	h := ringbench.Hardware()
+	h["memory"] = "unknown size"
+	if data, err := os.ReadFile("/proc/meminfo"); err == nil {
+		if f := strings.Fields(string(data)); len(f) > 1 && f[0] == "MemTotal:" {
+			n, _ := strconv.ParseFloat(f[1], 64)
+			h["memory"] = fmt.Sprintf("%.0f GiB", n/(1<<20))
 		}
 	}
-	return 0
+	return h
 }
 
 // shmUsed are the bytes taken of the file system of /dev/shm.

@@ -15,10 +15,10 @@ type binaryReader struct {
 	pats   []md.Pattern
 	names  map[uint32]md.Topic
 	recs   []md.Record
-	report func(topic, what string)
+	report reportFunc
 }
 
-func newBinaryReader(t *truth, c *counts, report func(topic, what string), topics []string, lossy bool) *binaryReader {
+func newBinaryReader(t *truth, c *counts, report reportFunc, topics []string, lossy bool) *binaryReader {
 	b := &binaryReader{topics: topics, report: report, names: map[uint32]md.Topic{}}
 	b.pats, _ = patterns(topics)
 	b.stream = newStream(t, c, report)
@@ -49,17 +49,17 @@ func (b *binaryReader) text(p []byte) {
 		}
 	}
 	if err := json.Unmarshal(p, &m); err != nil {
-		b.report("", fmt.Sprintf("not JSON: %v: %.100s", err, p))
+		b.report(Formed, "", fmt.Sprintf("not JSON: %v: %.100s", err, p))
 		return
 	}
 	switch m.Op {
 	case "error":
-		b.report("", "refused: "+m.Code+": "+m.Message)
+		b.report(Formed, "", "refused: "+m.Code+": "+m.Message)
 	case "instruments":
 		for _, in := range m.Instruments {
 			v, ok := md.ParseVenue(in.Venue)
 			if !ok {
-				b.report("", "an instrument of venue "+in.Venue)
+				b.report(Formed, "", "an instrument of venue "+in.Venue)
 			}
 			name := md.Topic{Venue: v, Symbol: in.Symbol}
 			if old, ok := b.names[in.ID]; ok && old != name {
@@ -77,7 +77,7 @@ func (b *binaryReader) text(p []byte) {
 func (b *binaryReader) told(raw json.RawMessage) {
 	var at map[string]place
 	if err := json.Unmarshal(raw, &at); err != nil {
-		b.report("", fmt.Sprintf("topics: %v", err))
+		b.report(Formed, "", fmt.Sprintf("topics: %v", err))
 		return
 	}
 	for topic, p := range at {
@@ -87,7 +87,7 @@ func (b *binaryReader) told(raw json.RawMessage) {
 
 func (b *binaryReader) binary(p []byte) {
 	if len(p)%64 != 0 || len(p) == 0 {
-		b.report("", fmt.Sprintf("a binary message of %d bytes", len(p)))
+		b.report(Formed, "", fmt.Sprintf("a binary message of %d bytes", len(p)))
 		return
 	}
 	n := len(p) / 64

@@ -27,7 +27,7 @@ type jsonOptions struct {
 type jsonReader struct {
 	truth  *truth
 	counts *counts
-	report func(topic, what string)
+	report reportFunc
 	o      jsonOptions
 	pats   []md.Pattern
 	parser fastjson.Parser
@@ -45,7 +45,7 @@ type jsonTopic struct {
 	book   *book.Book
 }
 
-func newJSONReader(t *truth, c *counts, report func(topic, what string), o jsonOptions) *jsonReader {
+func newJSONReader(t *truth, c *counts, report reportFunc, o jsonOptions) *jsonReader {
 	j := &jsonReader{truth: t, counts: c, report: report, o: o, topics: map[string]*jsonTopic{}}
 	j.pats, _ = patterns(o.topics)
 	return j
@@ -78,12 +78,12 @@ func (j *jsonReader) request() []byte {
 	return data
 }
 
-func (j *jsonReader) binary([]byte) { j.report("", "a binary message on a JSON connection") }
+func (j *jsonReader) binary([]byte) { j.report(Formed, "", "a binary message on a JSON connection") }
 
 func (j *jsonReader) text(p []byte) {
 	v, err := j.parser.ParseBytes(p)
 	if err != nil {
-		j.report("", fmt.Sprintf("not JSON: %v: %.100s", err, p))
+		j.report(Formed, "", fmt.Sprintf("not JSON: %v: %.100s", err, p))
 		return
 	}
 	switch op := string(v.GetStringBytes("op")); op {
@@ -95,7 +95,7 @@ func (j *jsonReader) text(p []byte) {
 			j.told(string(k), string(at.GetStringBytes("epoch")), at.GetUint64("seq"), op == "topic")
 		})
 	case "error":
-		j.report("", fmt.Sprintf("refused: %.200s", p))
+		j.report(Formed, "", fmt.Sprintf("refused: %.200s", p))
 	}
 }
 
@@ -104,13 +104,13 @@ func (j *jsonReader) told(topic, epoch string, seq uint64, news bool) {
 	if t == nil {
 		part := strings.SplitN(topic, ".", 3)
 		if len(part) != 3 {
-			j.report(topic, "is no topic")
+			j.report(Formed, topic, "is no topic")
 			return
 		}
 		t = &jsonTopic{topic: topic, venue: part[0], symbol: symbolKey(part[2])}
 		j.topics[topic] = t
 	} else if t.epoch == epoch && seq > t.last && !news {
-		j.report(topic, fmt.Sprintf("resumed at %d, was at %d", seq, t.last))
+		j.report(Chain, topic, fmt.Sprintf("resumed at %d, was at %d", seq, t.last))
 	}
 	if t.epoch != epoch {
 		t.state, t.book = false, nil
@@ -123,18 +123,20 @@ func (j *jsonReader) event(v *fastjson.Value) {
 	name := string(v.GetStringBytes("topic"))
 	t := j.topics[name]
 	if t == nil {
-		j.report(name, "an event of a topic that was not told")
+		j.report(Formed, name, "an event of a topic that was not told")
 		return
 	}
 	j.counts.stat.Records++
+	j.counts.check(Formed)
+	j.counts.check(Chain)
 	kind := string(v.GetStringBytes("type"))
 	seq, prev := v.GetUint64("seq"), v.GetUint64("prev")
 	snapshot := kind == "book" && string(v.GetStringBytes("action")) == "snapshot"
 	switch {
 	case prev > t.last:
-		j.report(name, fmt.Sprintf("%s %d follows %d, but the last was %d", kind, seq, prev, t.last))
+		j.report(Chain, name, fmt.Sprintf("%s %d follows %d, but the last was %d", kind, seq, prev, t.last))
 	case seq < t.last, seq == t.last && (kind == "trade" || kind == "book" && !snapshot):
-		j.report(name, fmt.Sprintf("%s %d again after %d", kind, seq, t.last))
+		j.report(Chain, name, fmt.Sprintf("%s %d again after %d", kind, seq, t.last))
 	}
 	t.last = max(t.last, seq)
 	switch kind {
@@ -174,16 +176,16 @@ func (j *jsonReader) price(t *jsonTopic, class int, price, size []byte) (p, s md
 		s, err = md.ParseDecimal(size)
 	}
 	if err != nil {
-		j.report(t.topic, fmt.Sprintf("%q × %q: %v", price, size, err))
+		j.report(Formed, t.topic, fmt.Sprintf("%q × %q: %v", price, size, err))
 		return p, s, false
 	}
-	j.counts.stat.Checked++
+	j.counts.check(Real)
 	key := priceKey(t.symbol, class, p.Mant, p.Exp)
 	if s.Mant != 0 {
 		key = levelKey(t.symbol, class, p.Mant, p.Exp, s.Mant)
 	}
 	if !j.truth.has(key) {
-		j.report(t.topic, fmt.Sprintf("side %d: %s × %s is nothing that the exchange sent", class, price, size))
+		j.report(Real, t.topic, fmt.Sprintf("side %d: %s × %s is nothing that the exchange sent", class, price, size))
 	}
 	return p, s, true
 }
@@ -196,19 +198,22 @@ func (j *jsonReader) book(t *jsonTopic, v *fastjson.Value, snapshot bool) {
 		for _, lv := range v.GetArray(side) {
 			pair := lv.GetArray()
 			if len(pair) != 2 {
-				j.report(t.topic, "a level of "+strconv.Itoa(len(pair))+" values")
+				j.report(Formed, t.topic, "a level of "+strconv.Itoa(len(pair))+" values")
 				continue
 			}
 			p, s, ok := j.price(t, class, pair[0].GetStringBytes(), pair[1].GetStringBytes())
 			if ok && t.book != nil && !setLevel(t.book, class, p, s) {
-				j.report(t.topic, fmt.Sprintf("%s × %s fits no exponent", p, s))
+				j.report(Formed, t.topic, fmt.Sprintf("%s × %s fits no exponent", p, s))
 			}
 		}
 	}
-	if t.book != nil && t.book.Crossed() {
+	if t.book == nil {
+		return
+	}
+	if j.counts.check(Uncrossed); t.book.Crossed() {
 		bid, _ := t.book.BestBid()
 		ask, _ := t.book.BestAsk()
-		j.report(t.topic, fmt.Sprintf("a crossed book: bid %d, ask %d (e%d) at number %d", bid.Price, ask.Price, t.book.PriceExp, t.last))
+		j.report(Uncrossed, t.topic, fmt.Sprintf("a crossed book: bid %d, ask %d (e%d) at number %d", bid.Price, ask.Price, t.book.PriceExp, t.last))
 	}
 }
 

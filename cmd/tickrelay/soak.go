@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,9 @@ nothing comes twice, no book is crossed, no price is one that the exchange never
 storms of faults the market stands still and every reader's books must equal the exchanges',
 level by level. Memory, file descriptors and goroutines must not grow.
 
+The soak can fail: --plant has one part of it do one wrong thing, which must be found. Leaks
+need some four minutes to be told from noise.
+
 A violation is printed with the seed, and makes the exit code 1. The same seed, time and speed
 give the same faults. Ctrl-C ends early, with the report of what was seen. See docs/soak.md.`,
 		Example: "  tickrelay soak --for 2m\n  tickrelay soak --for 20m --seed 7 --speed max --report soak-report",
@@ -49,6 +53,7 @@ give the same faults. Ctrl-C ends early, with the report of what was seen. See d
 	f.Uint64Var(&o.cfg.Seed, "seed", 0, "seed of faults and market; 0: one of the clock")
 	f.StringVar(&o.speed, "speed", "10", "pace of the market in multiples of a real one, or max: as fast as this host takes it")
 	f.StringVar(&o.report, "report", "", "folder to write soak.md, soak.json and pictures into")
+	f.StringVar(&o.cfg.Plant, "plant", "", "do one wrong thing on purpose, which must be found: "+strings.Join(soak.Plants(), ", "))
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error { return runSoak(c, &o) }
 	c.AddCommand(soakExchanges(), soakFeeds(), soakStrategy(), soakClients())
@@ -84,6 +89,7 @@ func runSoak(c *cobra.Command, o *soakOptions) error {
 		return nil
 	}
 	o.cfg.Seed, o.cfg.Shm, o.cfg.ShmWhy = inside.Seed, inside.Own, inside.Why
+	o.cfg.Version = version()
 	o.cfg.Child = func(args ...string) *exec.Cmd { return exec.Command(exe, append([]string{"soak"}, args...)...) }
 	o.cfg.Program = func(args ...string) *exec.Cmd { return exec.Command(exe, args...) }
 	o.cfg.Progress, o.cfg.Log = c.ErrOrStderr(), slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
@@ -128,7 +134,8 @@ func soakExchanges() *cobra.Command {
 }
 
 func soakFeeds() *cobra.Command {
-	return soakChild("feeds CONFIG DIR", 2, func(c *cobra.Command, args []string) error {
+	plant := ""
+	c := soakChild("feeds CONFIG DIR", 2, func(c *cobra.Command, args []string) error {
 		cfg, err := loadConfig(args[0])
 		if err != nil {
 			return err
@@ -139,8 +146,13 @@ func soakFeeds() *cobra.Command {
 		}
 		// Its log would be faults, thousands of them.
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
+		if plant != "" {
+			go soak.Leak(c.Context(), plant)
+		}
 		return runRelay(c.Context(), cfg, runOptions{feedsOnly: true, tune: tune}, log, c.OutOrStdout())
 	})
+	c.Flags().StringVar(&plant, "plant", "", "what to leak")
+	return c
 }
 
 func soakStrategy() *cobra.Command {
@@ -153,6 +165,7 @@ func soakStrategy() *cobra.Command {
 	c.Flags().StringVar(&cfg.Socket, "socket", "", "control socket of the relay")
 	c.Flags().StringVar(&cfg.Rings, "rings", "", "folder of declared rings, instead")
 	c.Flags().StringSliceVar(&cfg.Topics, "topics", nil, "patterns")
+	c.Flags().StringVar(&cfg.Plant, "plant", "", "one wrong thing to be given")
 	c.Flags().IntVar(&cfg.Capacity, "capacity", 0, "of the rings, in records")
 	return c
 }
