@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"maps"
 	"math/big"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"tickrelay/ring/md"
@@ -21,9 +23,9 @@ type foreignSum struct {
 	Groups                           []int
 }
 
-// hyparquet installs that reader from the npm registry, and returns the folder; it skips
+// npmInstall installs packages from the npm registry, and returns the folder; it skips
 // the test where node, npm or the registry is missing.
-func hyparquet(t *testing.T) (dir, node string) {
+func npmInstall(t *testing.T, packages ...string) (dir, node string) {
 	t.Helper()
 	node, err1 := exec.LookPath("node")
 	npm, err2 := exec.LookPath("npm")
@@ -31,20 +33,44 @@ func hyparquet(t *testing.T) (dir, node string) {
 		t.Skip("node and npm are not installed: no other implementation to open the files")
 	}
 	dir = t.TempDir()
-	cmd := exec.Command(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, "hyparquet@1.33.0", "hyparquet-compressors@1")
+	cmd := exec.Command(npm, append([]string{"install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir}, packages...)...)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Environ(), "npm_config_cache="+filepath.Join(dir, "cache"), "npm_config_update_notifier=false",
 		"npm_config_fetch_retries=1", "npm_config_fetch_timeout=20000")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("hyparquet cannot be installed from the npm registry: %v\n%s", err, out)
+		t.Skipf("%s cannot be installed from the npm registry: %v\n%s", packages, err, out)
 	}
 	return dir, node
+}
+
+// runScript runs testdata/name, from dir so that it finds the packages there, and reads
+// the JSON that it prints into out.
+func runScript(t *testing.T, node, dir, name string, out any, args ...string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, name)
+	if err := os.WriteFile(copied, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(node, append([]string{copied}, args...)...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	printed, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(printed, out)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", name, err, printed, errs.String())
+	}
 }
 
 // TestOtherImplementation has a part and a merged hour read by a Parquet reader that is
 // not ours, and compares counts, sums over mantissas and times, types and metadata.
 func TestOtherImplementation(t *testing.T) {
-	dir, node := hyparquet(t)
+	dir, node := npmInstall(t, "hyparquet@1.33.0", "hyparquet-compressors@1")
 	root := t.TempDir()
 	s := newSealer("desk", 4096)
 	var all []md.Record
@@ -88,24 +114,8 @@ func TestOtherImplementation(t *testing.T) {
 
 func compareForeign(t *testing.T, node, dir, path string, recs []md.Record) *foreignSum {
 	t.Helper()
-	script, err := filepath.Abs("testdata/sums.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// An import is looked for from the script's folder up.
-	copied := filepath.Join(dir, "sums.mjs")
-	if out, err := exec.Command("cp", script, copied).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	cmd := exec.Command(node, copied, path)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("node: %v\n%s", err, out)
-	}
 	got := &foreignSum{}
-	if err := json.Unmarshal(out, got); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	runScript(t, node, dir, "sums.mjs", got, path)
 	var price, size, ts, event, id, seq big.Int
 	add := func(s *big.Int, n int64) { s.Add(s, big.NewInt(n)) }
 	count, nulls := uint64(0), 0
