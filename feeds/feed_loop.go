@@ -203,9 +203,17 @@ func (l *loop) readClock() {
 	l.wall, l.mono = l.cfg.Clock()
 	if d := l.wall - l.mono - ahead; (d > stepLeast || d < -stepLeast) && l.stepsFrom {
 		l.log.Warn("the wall clock was set", "by", time.Duration(d))
+		l.note(capture.Step, capture.StepNote{ByNs: d})
 		l.engine.Stepped(d)
 	}
 	l.stepsFrom = true
+}
+
+// received is the receive time of a frame that says it is ahead of the clock: it came
+// before the clock was set back, and nothing may wait until the clock is there again.
+func (l *loop) received(rx int64) int64 {
+	l.readClock()
+	return min(rx, l.wall)
 }
 
 // rearm has timers called at the latest at mono ns.

@@ -282,6 +282,13 @@ func (n *normalizer) pace(at int64) {
 	time.Sleep(time.Until(n.began.Add(time.Duration(float64(at-n.first) / n.cfg.Speed))))
 }
 
+// stepped says that the recording's clock was set by d ns: nobody waits for that.
+func (n *normalizer) stepped(d int64) {
+	if n.first != 0 {
+		n.first += d
+	}
+}
+
 // begin starts a file: what it knows of REST comes first.
 func (n *normalizer) begin(path string, now int64) error {
 	if err := n.start(now); err != nil {

@@ -105,6 +105,7 @@ type RawRecorder struct {
 	head  capture.Header // of the recording, with what is in use now
 	w     *capture.Writer
 	until int64 // recording's time at which the next file begins
+	named int64 // recording's time in the name of the last file
 
 	lost    uint64 // lines since the last mark
 	seen    uint64 // of the journal's losses
@@ -251,6 +252,8 @@ func (r *RawRecorder) follow(l *capture.Line) {
 		r.head.Lines = append(r.head.Lines, l.Conn)
 	case capture.Close:
 		r.head.Lines = slices.DeleteFunc(r.head.Lines, func(s string) bool { return s == l.Conn })
+	case capture.Step:
+		r.until = min(r.until, r.ends(l.RecvNs))
 	case capture.Instrument:
 		var e capture.InstrumentEntry
 		if json.Unmarshal(l.Data, &e) == nil {
@@ -283,7 +286,8 @@ func (r *RawRecorder) drop() {
 // next ends the file and begins another, with a header.
 func (r *RawRecorder) next(at int64) {
 	r.close()
-	name := time.Unix(0, at).UTC().Format("20060102T150405.000000000Z")
+	r.named = max(at, r.named+1) // files sort in their order if the clock was set back, too
+	name := time.Unix(0, r.named).UTC().Format("20060102T150405.000000000Z")
 	path := filepath.Join(r.dir, strings.ReplaceAll(r.feed.Name(), "/", "_")+"-"+name+r.ending)
 	w, err := capture.Create(path)
 	if err != nil {
@@ -291,8 +295,7 @@ func (r *RawRecorder) next(at int64) {
 		return
 	}
 	r.w = w
-	every := int64(r.cfg.Every)
-	r.until = at - at%every + every
+	r.until = r.ends(at)
 	r.head.Part++
 	r.stats.Files.Add(1)
 	err = w.Write(&capture.Line{RecvNs: at, Dir: capture.Session, Data: capture.Note(r.head)})
@@ -312,6 +315,12 @@ func (r *RawRecorder) next(at int64) {
 		r.cfg.Log.Info("raw recording goes on", "file", path)
 	}
 	r.retain()
+}
+
+// ends is when a file ends that holds the recording's time at.
+func (r *RawRecorder) ends(at int64) int64 {
+	every := int64(r.cfg.Every)
+	return at - at%every + every
 }
 
 // failed gives the file up: what was flushed stays, the rest is lost.

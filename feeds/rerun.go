@@ -204,6 +204,15 @@ func (r *rerun) flush() {
 		return
 	}
 	r.waiting = nil
+	var step capture.StepNote
+	if line.Dir == capture.Step {
+		if err := json.Unmarshal(line.Data, &step); err != nil {
+			r.n.fail(fmt.Errorf("%s:%d: step: %w", r.path, line.LineNo, err))
+			return
+		}
+		r.n.stepped(step.ByNs)
+		r.n.eng.Stepped(step.ByNs)
+	}
 	r.n.pace(line.RecvNs)
 	if line.Dir != capture.Recv {
 		r.n.now = line.RecvNs

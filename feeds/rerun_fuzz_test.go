@@ -24,6 +24,7 @@ func FuzzRerun(f *testing.F) {
 {"recv_ns":1700000000000000007,"dir":"rest","data":{"list":0,"url":"http://x","error":"no"}}
 {"recv_ns":1700000000000000007,"dir":"catalogue","data":{"lists":[0]}}
 {"recv_ns":1700000000000000008,"conn":"0","dir":"close","reason":"cut"}
+{"recv_ns":1600000000000000008,"dir":"step","data":{"by_ns":"-100000000000000000"}}
 {"recv_ns":1700000000000000008,"dir":"giveup"}
 {"recv_ns":1700000000000000008,"dir":"end"}
 `))

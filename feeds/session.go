@@ -250,6 +250,9 @@ func (s *session) read() {
 			}
 			break
 		}
+		if rx-l.wall > stepLeast {
+			rx = l.received(rx)
+		}
 		frames++
 		bytes += uint64(len(payload))
 		if len(l.taps) > 0 {

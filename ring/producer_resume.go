@@ -37,7 +37,7 @@ func (r *Producer) turn(now int64) {
 		}
 	}
 	r.tells = tellsPerTurn
-	if r.gen != 0 && !r.hi && now >= r.beatAt {
+	if r.gen != 0 && !r.hi && (now >= r.beatAt || now < r.beatAt-r.pub.beatEvery) { // or the clock was set back
 		r.beat(now)
 	}
 	r.resume()

@@ -119,6 +119,11 @@ type NumberNote struct {
 	Seq        uint64 `json:"seq,string"`
 }
 
+// StepNote is the Data of a Step line, whose time is that of the clock as it was set.
+type StepNote struct {
+	ByNs int64 `json:"by_ns,string"` // forwards, or backwards if negative
+}
+
 // LostNote is the Data of a Lost line: what could not be recorded before it.
 type LostNote struct {
 	Frames uint64 `json:"frames"`

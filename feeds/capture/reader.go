@@ -35,12 +35,13 @@ const (
 	Select     // other instruments and channels were selected: Data is a SelectNote
 	Number     // a topic went on from another feed's number: Data is a NumberNote
 	GiveUp     // the feed gave its topics up for another to go on with
+	Step       // the wall clock was set: Data is a StepNote
 	End        // the feed has stopped
 	numDirs
 )
 
 var dirNames = [numDirs]string{"recv", "send", "connect", "close", "other", "session", "start", "timer", "turn", "fetch", "rest",
-	"catalogue", "handover", "instrument", "lost", "select", "number", "giveup", "end"}
+	"catalogue", "handover", "instrument", "lost", "select", "number", "giveup", "step", "end"}
 
 // String is the direction as it is written.
 func (d Dir) String() string {
