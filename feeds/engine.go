@@ -200,6 +200,7 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 		return nil
 	}
 	l.answered()
+	l.dataAt = rxNs
 	e.stats.Events.Add(uint64(len(d.Events)))
 	if ts := d.Recs; len(ts) > 0 && ts[0].TsEvent > rxNs {
 		e.stats.EarlyEvents.Add(1)

@@ -31,6 +31,9 @@ type engineLine struct {
 	rejects  int // frames refused since firstBad
 	firstBad int64
 
+	dataAt    int64 // ns of the last market data
+	renewedAt int64 // ns at which silent instruments were subscribed again, 0 if never
+
 	ackBy    int64 // ns at which an answer to a subscription is overdue, 0 for none
 	retryAt  int64 // ns at which refused subscriptions are tried again, 0 for none
 	refusals int

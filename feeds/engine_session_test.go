@@ -228,6 +228,24 @@ func TestEngineSilenceAfterOutage(t *testing.T) {
 	}
 }
 
+// TestEngineMuteLine: a connection that answers requests and gives no data is subscribed
+// again once, then made anew.
+func TestEngineMuteLine(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) { c.Silence, c.Channels = 10*time.Second, []md.Channel{md.ChannelTrades} })
+	r.connect(0)
+	r.frame(okxTradePush(1))
+	r.actions()
+	r.tick(12 * time.Second)
+	if got := strings.Join(r.actions(), "\n"); !strings.Contains(got, `"unsubscribe"`) || strings.Contains(got, "reconnect") {
+		t.Fatalf("after the first alarm: %s", got)
+	}
+	r.frame(`{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}`)
+	r.tick(22 * time.Second)
+	if got := strings.Join(r.actions(), "\n"); !strings.Contains(got, "reconnect 0 no data") {
+		t.Errorf("after the second alarm: %s", got)
+	}
+}
+
 func okxTradePush(id int) string {
 	return fmt.Sprintf(`{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"10","sz":"1","side":"buy","ts":"1700000000000"}]}`, id)
 }

@@ -88,7 +88,8 @@ func (e *Engine) upSince(in *instrument) int64 {
 	return 0
 }
 
-// silent breaks what an instrument held and subscribes it again.
+// silent breaks what an instrument held and subscribes it again; over a new connection if
+// nothing at all came over its own since that was tried before.
 func (e *Engine) silent(in *instrument, now int64) {
 	e.log.Warn("instrument fell silent, subscribing again", "instrument", in.md.Symbol)
 	subs := map[int][]Sub{}
@@ -115,6 +116,12 @@ func (e *Engine) silent(in *instrument, now int64) {
 		subs[line] = append(subs[line], Sub{t.ch, &in.md})
 	}
 	for _, line := range order {
+		l := &e.lines[line]
+		if l.renewedAt != 0 && l.dataAt <= l.renewedAt {
+			e.reconnect(line, "no data since it was subscribed again") // it answers, and that is all
+			continue
+		}
+		l.renewedAt = now
 		e.renew(line, subs[line], now)
 	}
 	e.stats.Resyncs.Add(1)
