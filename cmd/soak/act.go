@@ -36,6 +36,7 @@ func (s *soak) do(ctx context.Context, a Action) string {
 		s.exchanges.tell(order{Op: "restart", Venue: a.Target})
 	case KindClockStep:
 		s.exchanges.tell(order{Op: "step", Offset: time.Duration(a.Step * float64(time.Second))})
+		s.stepped = time.Now().Add(lasts + time.Second)
 		s.after(lasts, func() { s.exchanges.tell(order{Op: "step"}) })
 	case KindKillStrategy:
 		return s.killReader(slices.Index(readerNames, a.Target))

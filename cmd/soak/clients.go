@@ -126,7 +126,7 @@ func goodClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 	return list
 }
 
-// badClients read in spurts with pauses, so that their queues overflow, or come
+// badClients read in spurts with pauses, some of seconds, so that their queues overflow, or come
 // and go.
 func badClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 	rng := rand.New(rand.NewPCG(cfg.Seed, 3))
@@ -134,10 +134,23 @@ func badClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 		r := rand.New(rand.NewPCG(rng.Uint64(), 4))
 		return func() time.Duration { return lo + time.Duration(r.Int64N(int64(hi-lo))) }
 	}
+	// Now and then one does not read at all for some seconds.
+	fits := func(short func() time.Duration) func() time.Duration {
+		long, next := between(2*time.Second, 5*time.Second), time.Now().Add(between(0, 20*time.Second)())
+		rest := between(15*time.Second, 40*time.Second)
+		return func() time.Duration {
+			if time.Now().Before(next) {
+				return short()
+			}
+			d := long()
+			next = time.Now().Add(d + rest())
+			return d
+		}
+	}
 	var list []*client
 	for i := range 4 {
 		c := &client{cfg: cfg, name: fmt.Sprintf("slow JSON client %d", i+1), proto: "tickrelay.v1.json", counts: newCounts(),
-			pause: between(5*time.Millisecond, time.Duration(20<<i)*time.Millisecond)}
+			pause: fits(between(5*time.Millisecond, time.Duration(20<<i)*time.Millisecond))}
 		policy := "conflate"
 		if i%2 == 1 {
 			policy = "drop"
@@ -145,7 +158,7 @@ func badClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 		c.reader = newJSONReader(t, c.counts, reporter(say, c.name), jsonOptions{topics: []string{">"}, policy: policy})
 		list = append(list, c)
 	}
-	slow := &client{cfg: cfg, name: "slow binary client", proto: "tickrelay.v1.binary", counts: newCounts(), pause: between(5*time.Millisecond, 60*time.Millisecond)}
+	slow := &client{cfg: cfg, name: "slow binary client", proto: "tickrelay.v1.binary", counts: newCounts(), pause: fits(between(5*time.Millisecond, 60*time.Millisecond))}
 	slow.reader = newBinaryReader(t, slow.counts, reporter(say, slow.name), []string{">"}, true)
 	list = append(list, slow)
 	for i := range 8 {

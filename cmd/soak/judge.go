@@ -101,6 +101,7 @@ func (r *Result) holding(name string) (Holding, bool) {
 	var fds, files, gos []float64
 	for _, p := range r.Points {
 		if u, ok := p.Use[name]; ok && p.PIDs[name] == last && p.T >= warm {
+			h.FDs = u.FDs
 			fds, files = append(fds, float64(u.FDs)), append(files, float64(u.Files))
 			h.Files = u.Files
 			if u.Goroutines > 0 {

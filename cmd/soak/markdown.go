@@ -153,7 +153,7 @@ func math1(v float64) float64 { return round(v, 0) }
 
 // latencies is a table of stages over the whole run.
 func (r *Result) latencies(p *page) {
-	p.f("## Latency per stage\n\nThe first three are the relay's own metrics, read every %s as Prometheus would (buckets that double: within some 20 %%); the others are the readers'. "+
+	p.f("## Latency per stage\n\nThe first three are the relay's own metrics, read every %s as Prometheus would (buckets that double: within some 20 %%); the others are the readers'. Readings of the feeds while their clock was stepped are left out. "+
 		"Medians and worst of the readings outside comparisons.\n\n", scrapeEvery)
 	var rows [][]string
 	for _, name := range stageNames {

@@ -91,6 +91,7 @@ func makePlan(seed uint64, run time.Duration, venues []venueInfo) []storm {
 		}
 		p.add(Action{Kind: KindKillStrategy, Target: victim})
 		p.add(Action{Kind: KindPauseStrategy, Target: strategyNames[rng.IntN(len(strategyNames))], For: 0.2 + 2*rng.Float64()})
+		p.add(Action{Kind: KindPauseStrategy, Target: strategyNames[2], For: 1 + 2*rng.Float64()}) // its rings are small
 		p.sometimes(i, n)
 		slices.SortStableFunc(s.actions, func(a, b Action) int {
 			switch {

@@ -46,7 +46,7 @@ func (s *soak) due(now time.Time) {
 		s.later = slices.Delete(s.later, i, i+1)
 		do()
 	}
-	if !s.res.Started.IsZero() && now.Sub(s.begun).Seconds() >= float64(len(s.res.Samples)+1) {
+	if !s.closing && !s.res.Started.IsZero() && now.Sub(s.begun).Seconds() >= float64(len(s.res.Samples)+1) {
 		s.sample()
 	}
 }

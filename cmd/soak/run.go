@@ -39,6 +39,8 @@ type soak struct {
 	recent  []string          // the last faults, for violations
 	hid     map[string]hidden // by venue, the last fault that takes something away unseen
 	calm    bool
+	closing bool      // nothing is measured any more
+	stepped time.Time // until when the feeds' clock is wrong
 	scrapes chan scraped
 	stages  map[string]buckets // of the last reading
 	shm     *os.File           // what fills /dev/shm
@@ -98,6 +100,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	}
 	s.res.Seconds, s.res.Interrupted = time.Since(s.begun).Seconds(), ctx.Err() != nil
 	stop()
+	s.closing = true
 	s.close()
 	s.res.judge()
 	return s.res, nil
@@ -210,6 +213,9 @@ func (s *soak) startGateway(args ...string) (err error) {
 	return err
 }
 
+// smallRing is the capacity of rings that overrun as soon as their reader is stopped.
+const smallRing = "256"
+
 // startReader starts the process of readerNames[i].
 func (s *soak) startReader(i int) (err error) {
 	name, base := readerNames[i], []string{"strategy", s.dir, "--name", readerNames[i]}
@@ -220,7 +226,7 @@ func (s *soak) startReader(i int) (err error) {
 	case strategyNames[1]: // over the socket
 		args = append(base, "--socket", s.socket(), "--topics", ">", "--plant", s.cfg.Plant)
 	case strategyNames[2]: // small rings, that overrun
-		args = append(base, "--socket", s.socket(), "--topics", "*.book.*,*.trades.*", "--capacity", "2048")
+		args = append(base, "--socket", s.socket(), "--topics", "*.book.*,*.trades.*", "--capacity", smallRing)
 	case "clients":
 		args = []string{"clients", s.dir, "--address", s.listen}
 	default:

@@ -52,7 +52,14 @@ func (s *soak) check(ctx context.Context, n int) {
 	for try := 1; ; try++ {
 		// What the readers said of themselves is a second old.
 		pause := time.Now()
-		settled := s.until(ctx, settleWithin, func() bool { return time.Since(pause) > time.Duration(try)*1500*time.Millisecond && s.whole() })
+		told := pause
+		settled := s.until(ctx, settleWithin, func() bool {
+			if time.Since(told) > 20*time.Second {
+				told = time.Now()
+				s.cfg.Log.Info("waiting until all is whole again", "for", time.Since(pause).Round(time.Second), "what", s.notWhole())
+			}
+			return time.Since(pause) > time.Duration(try)*1500*time.Millisecond && s.notWhole() == ""
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -134,18 +141,23 @@ func (s *soak) wants(p *proc) int {
 	return books
 }
 
-// whole says that every process is up and every book live, and that the feeds have left
-// every connection on which an exchange sends no data any more.
-func (s *soak) whole() bool {
-	if !s.gateway.ready || !s.feeds.ready || s.res.exchange.Withheld > 0 {
-		return false
+// notWhole says what is missing until every process is up, every book live, and the feeds
+// have left every connection on which an exchange sends no data any more.
+func (s *soak) notWhole() string {
+	switch x := &s.res.exchange; {
+	case !s.gateway.ready:
+		return "the gateway is starting"
+	case !s.feeds.ready:
+		return "the feeds are starting"
+	case x.Withheld > 0:
+		return fmt.Sprintf("%d connections that give no data are still held: %s", x.Withheld, strings.Join(x.Mute, ", "))
 	}
 	for _, p := range s.readers {
 		if !p.ready || p.last == nil || p.last.Live < s.wants(p) {
-			return false
+			return fmt.Sprintf("books of %s: %s", p.name, liveText(p))
 		}
 	}
-	return true
+	return ""
 }
 
 // equal asks every reader until its books equal the exchanges'. Unless it is final

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,16 +14,23 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tickrelay/cmd/chart"
 	"tickrelay/ring/ringbench"
 )
 
-// benchPart is one benchmark of bench all: its arguments, and those that make it short.
+// benchPart is one benchmark of bench all: its arguments for each size.
 type benchPart struct {
-	name  string
-	quick []string
-	why   string // it cannot be run here, "" if it can
+	name   string
+	quick  []string
+	normal []string
+	why    string // it cannot be run here, "" if it can
 }
+
+// Sizes of bench all.
+const (
+	sizeQuick  = "quick"  // to see that all of them run
+	sizeNormal = "normal" // less than eight minutes
+	sizeFull   = "full"   // each benchmark as it is by itself
+)
 
 // benchParts are all that this program has.
 func benchParts() []benchPart {
@@ -33,21 +39,24 @@ func benchParts() []benchPart {
 		root = "makes network namespaces: run it as root"
 	}
 	return []benchPart{
-		{"ring", []string{"--duration", "200ms"}, ""},
-		{"decode", nil, ""},
-		{"e2e", []string{"--rounds", "1", "--frames", "500"}, ""},
-		{"fanout", []string{"--subscribers", "100", "--rounds", "1", "--duration", "200ms", "--idle", "200"}, ""},
-		{"transport", []string{"--duration", "200ms"}, root},
-		{"record", []string{"--rounds", "1", "--records", "100000"}, ""},
-		{"bus", []string{"--rounds", "1", "--duration", "200ms"}, ""},
+		{"ring", []string{"--duration", "200ms"}, nil, ""},
+		{"decode", nil, nil, ""},
+		{"e2e", []string{"--rounds", "1", "--frames", "500"}, nil, ""},
+		{"fanout", []string{"--subscribers", "100", "--rounds", "1", "--duration", "200ms", "--idle", "200"}, []string{"--rounds", "2"}, ""},
+		{"transport", []string{"--duration", "200ms"}, nil, root},
+		{"record", []string{"--rounds", "1", "--records", "100000"}, nil, ""},
+		{"bus", []string{"--rounds", "1", "--duration", "200ms"}, []string{"--rounds", "3"}, ""},
 	}
 }
 
 // allReport is what bench all found.
 type allReport struct {
 	Date     time.Time           `json:"date"`
-	Quick    bool                `json:"quick"`
-	Load     string              `json:"load"` // /proc/loadavg before the first
+	Size     string              `json:"size"`
+	Version  string              `json:"version"`
+	Seconds  float64             `json:"seconds"`
+	Took     map[string]float64  `json:"took_seconds"` // by benchmark
+	Load     string              `json:"load"`         // /proc/loadavg before the first
 	Hardware map[string]string   `json:"hardware"`
 	Benches  []*ringbench.Report `json:"benches"`
 	NotRun   map[string]string   `json:"not_run"`
@@ -56,18 +65,24 @@ type allReport struct {
 }
 
 func benchAllCommand() *cobra.Command {
-	var dir string
-	var quick, asJSON bool
+	var dir, size string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "all",
 		Short: "Every benchmark with its baselines, in one report",
 		Long: `all runs every benchmark one after the other, each in a process of its own, and writes one
 report: text, or JSON, and with --report a folder with bench.md, bench.json and pictures. What
-cannot be run here is named with the reason. It takes about ten minutes on a quiet machine, which
-it should be; --quick takes about one, to see that all runs: its figures are worth nothing.`,
+cannot be run here is named with the reason. Run it on a machine that does nothing else, as root
+and in the folder of the sources, where the servers are that the fan-out is compared with.
+
+It takes less than eight minutes. --size full runs each benchmark as it is by itself, in some ten;
+--size quick takes about one, to see that all runs: its figures are worth nothing.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := runBenches(c, quick)
+			if size != sizeQuick && size != sizeNormal && size != sizeFull {
+				return usageError{fmt.Errorf("--size %q: want %s, %s or %s", size, sizeQuick, sizeNormal, sizeFull)}
+			}
+			r, err := runBenches(c, size)
 			if err != nil {
 				return err
 			}
@@ -88,20 +103,20 @@ it should be; --quick takes about one, to see that all runs: its figures are wor
 		},
 	}
 	c.Flags().StringVar(&dir, "report", "", "folder to write the report and its pictures into")
-	c.Flags().BoolVar(&quick, "quick", false, "short runs, to see that all of them run")
+	c.Flags().StringVar(&size, "size", sizeNormal, "of the runs: "+sizeQuick+", "+sizeNormal+" or "+sizeFull)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
 // runBenches runs all; one that fails is named in the report. Ctrl-C ends with those
 // that are done.
-func runBenches(c *cobra.Command, quick bool) (*allReport, error) {
+func runBenches(c *cobra.Command, size string) (*allReport, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	load, _ := os.ReadFile("/proc/loadavg")
-	r := &allReport{Date: time.Now().UTC(), Quick: quick, Load: strings.TrimSpace(string(load)), Hardware: ringbench.Hardware(), NotRun: map[string]string{}}
+	r := &allReport{Date: time.Now().UTC(), Size: size, Version: version(), Took: map[string]float64{}, Load: strings.TrimSpace(string(load)), Hardware: ringbench.Hardware(), NotRun: map[string]string{}}
 	for _, p := range benchParts() {
 		if p.why == "" && c.Context().Err() != nil {
 			p.why = "interrupted"
@@ -111,8 +126,11 @@ func runBenches(c *cobra.Command, quick bool) (*allReport, error) {
 			continue
 		}
 		args := []string{"bench", p.name, "--json"}
-		if quick {
+		switch size {
+		case sizeQuick:
 			args = append(args, p.quick...)
+		case sizeNormal:
+			args = append(args, p.normal...)
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "bench all: %s …\n", p.name)
 		began := time.Now()
@@ -127,8 +145,9 @@ func runBenches(c *cobra.Command, quick bool) (*allReport, error) {
 			continue
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "bench all: %s: %d rows in %s\n", p.name, len(one.Rows), time.Since(began).Round(time.Second))
-		r.Benches = append(r.Benches, one)
+		r.Benches, r.Took[p.name] = append(r.Benches, one), time.Since(began).Seconds()
 	}
+	r.Seconds = time.Since(r.Date).Seconds()
 	if len(r.Benches) == 0 {
 		return nil, errors.New("bench all: nothing was measured")
 	}
@@ -166,78 +185,4 @@ func (r *allReport) write(dir string) error {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, "img", "bench-"+b.Bench+".svg"), benchPicture(b), 0o644))
 	}
 	return errors.Join(errs...)
-}
-
-// markdown is the report, of which the plain text is good to read too.
-func (r *allReport) markdown(pictures bool) string {
-	var b strings.Builder
-	h := r.Hardware
-	fmt.Fprintf(&b, "# Benchmarks, %s\n\n%s, %s processors, Linux %s, %s, governor %s, load before: %s.\n", r.Date.Format("2006-01-02 15:04 MST"),
-		h["cpu"], h["cores"], h["kernel"], h["go"], h["governor"], r.Load)
-	if r.Quick {
-		b.WriteString("\n**Short runs: these figures say only that everything runs.**\n")
-	}
-	met, all := 0, 0
-	for _, x := range r.Benches {
-		for _, row := range x.Rows {
-			if row.Goal != "" {
-				if all++; row.Met {
-					met++
-				}
-			}
-		}
-	}
-	fmt.Fprintf(&b, "\nGoals met: %d of %d. A ratio is ours to the baseline's, of the same run.\n", met, all)
-	for name, why := range r.NotRun {
-		fmt.Fprintf(&b, "\nNot run: %s, %s.\n", name, why)
-	}
-	for _, x := range r.Benches {
-		fmt.Fprintf(&b, "\n## %s\n\n", x.Bench)
-		if pictures {
-			fmt.Fprintf(&b, "![%s](img/bench-%[1]s.svg)\n\n", x.Bench)
-		}
-		b.WriteString("| what | value | p99 | p99.9 | unit | baseline | its value | ratio | goal |\n|---|---|---|---|---|---|---|---|---|\n")
-		for _, row := range x.Rows {
-			goal := row.Goal
-			if goal != "" && row.Met {
-				goal += " met"
-			} else if goal != "" {
-				goal += " **not met**"
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, chart.Short(row.Value), figure(row.P99), figure(row.P999), row.Unit,
-				row.Baseline, figure(row.BaselineValue), figure(math.Round(row.Ratio*100)/100), goal)
-		}
-	}
-	return b.String()
-}
-
-func figure(v float64) string {
-	if v == 0 {
-		return ""
-	}
-	return chart.Short(v)
-}
-
-// benchPicture shows each row as its ratio to the baseline's value, for rows have
-// units of their own, and latencies with their percentiles where there is one unit.
-func benchPicture(b *ringbench.Report) []byte {
-	p := chart.Bars{Title: b.Bench + ": ours relative to the baseline of the same run", Unit: "× baseline", Series: []string{"ours / baseline"}, Log: true}
-	lat := chart.Bars{Title: b.Bench + ": latency", Series: []string{"p50", "p99", "p99.9", "baseline"}, Log: true}
-	units := map[string]bool{}
-	for _, r := range b.Rows {
-		if len(b.Rows) > 40 && r.Goal == "" {
-			continue // the table has them
-		}
-		if r.Ratio > 0 {
-			p.Rows = append(p.Rows, chart.Bar{Name: r.Name, Values: []float64{r.Ratio}, Note: r.Goal})
-		}
-		if r.P99 > 0 {
-			units[r.Unit], lat.Unit = true, r.Unit
-			lat.Rows = append(lat.Rows, chart.Bar{Name: r.Name, Values: []float64{r.P50, r.P99, r.P999, r.BaselineValue}})
-		}
-	}
-	if len(lat.Rows) > 0 && len(units) == 1 {
-		return lat.SVG()
-	}
-	return p.SVG()
 }
