@@ -177,7 +177,7 @@ func (h *httpServer) book(ctx *fasthttp.RequestCtx, grant *auth.Grant, rest stri
 // ready says whether clients would be served with live data: every feed is live and
 // records flow. Where tokens are asked for, why not is told to who has one.
 func (h *httpServer) ready(ctx *fasthttp.RequestCtx) {
-	problems := h.notReady(time.Now())
+	problems := h.g.NotReady(time.Now())
 	ready := len(problems) == 0
 	if h.g.auth.Load() != nil {
 		if _, ok := h.authorize(ctx); !ok {
@@ -199,14 +199,16 @@ func (h *httpServer) ready(ctx *fasthttp.RequestCtx) {
 	reply(ctx, body)
 }
 
-func (h *httpServer) notReady(now time.Time) []string {
+// NotReady says why clients would not be served with live data at the time now, as
+// /readyz does; nothing if they would. Any goroutine.
+func (g *Gateway) NotReady(now time.Time) []string {
 	problems := []string{}
-	for _, f := range h.g.feeds() {
+	for _, f := range g.feeds() {
 		if f.State != "live" {
 			problems = append(problems, "feed "+f.Name+" is "+f.State)
 		}
 	}
-	stats := &h.g.hubStats
+	stats := &g.hubStats
 	if n := stats.ringsDown.Load(); n > 0 {
 		problems = append(problems, itoa(int(n))+" rings are not there")
 	}
@@ -216,7 +218,7 @@ func (h *httpServer) notReady(now time.Time) []string {
 	if stats.topics.Load() == 0 {
 		problems = append(problems, "no topic yet")
 	}
-	if last := h.g.hub.lastRec.Load(); last == 0 || now.UnixNano()-last > int64(flowing) {
+	if last := g.hub.lastRec.Load(); last == 0 || now.UnixNano()-last > int64(flowing) {
 		problems = append(problems, "no record for "+flowing.String())
 	}
 	return problems

@@ -169,13 +169,19 @@ func deliverStage(shards []*shard) StageStatus {
 	return st
 }
 
+// Overview is everything about a relay that its gateway knows, as /api/v1/overview tells
+// it. Like Status it asks each fan-out loop. Any goroutine, once Run runs.
+func (g *Gateway) Overview() *Overview {
+	o := &Overview{NowNs: time.Now().UnixNano(), Relay: g.cfg.Relay, Feeds: g.feeds(), Rings: []RingStatus{}, Gateway: g.Status()}
+	if g.cfg.Rings != nil {
+		o.Rings = append(o.Rings, g.cfg.Rings()...)
+	}
+	return o
+}
+
 // overview answers with everything, for who may see /metrics: it names clients.
 func (h *httpServer) overview(ctx *fasthttp.RequestCtx) {
-	o := Overview{NowNs: time.Now().UnixNano(), Relay: h.g.cfg.Relay, Feeds: h.g.feeds(), Rings: []RingStatus{}, Gateway: h.g.Status()}
-	if h.g.cfg.Rings != nil {
-		o.Rings = append(o.Rings, h.g.cfg.Rings()...)
-	}
-	body, err := json.Marshal(o)
+	body, err := json.Marshal(h.g.Overview())
 	if err != nil {
 		problem(ctx, fasthttp.StatusInternalServerError, err.Error())
 		return

@@ -210,6 +210,9 @@ func (c ServeConfig) refuse(conn *net.UnixConn, log *slog.Logger, code string, w
 		ans.Code = CodeNoSpace
 	}
 	log.Info("request refused", "code", ans.Code, "err", why)
+	if c.Refused != nil {
+		c.Refused(ans.Code)
+	}
 	conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, err := conn.Write(line(ans))
 	return err == nil

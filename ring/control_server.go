@@ -48,6 +48,9 @@ type ServeConfig struct {
 	// Commands are what the socket does besides attach, by op. Who may attach may
 	// send them; a handler may want more.
 	Commands map[string]CommandHandler
+	// Refused, if not nil, is told of each refusal with its code, for counting. Any
+	// goroutine.
+	Refused func(code string)
 	// Log gets one line per lease and refusal. nil: none.
 	Log *slog.Logger
 }

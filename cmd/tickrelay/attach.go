@@ -38,6 +38,16 @@ func userID(name string) (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
+// admits takes up who may speak to the control socket.
+func (r *relayd) admits() (err error) {
+	if r.cfg.Group != "" {
+		if r.group, err = groupID(r.cfg.Group); err != nil {
+			return err
+		}
+	}
+	return r.allowed(&r.cfg.Allow)
+}
+
 // allowed resolves the configuration's allow list.
 func (r *relayd) allowed(c *allowConfig) error {
 	for _, name := range c.Users {

@@ -23,8 +23,8 @@ func (c *fileConfig) validateTogether(d *yamlDecoder) {
 	if c.Metrics != "" && c.Metrics == c.Listen {
 		d.at("metrics", "%q is the gateway's address: it serves /metrics itself; leave this out, or take another port", c.Metrics)
 	}
-	if len(c.Socket) > maxSocketPath {
-		d.at("socket", "%d bytes: the kernel takes paths of sockets up to %d; choose a shorter one", len(c.Socket), maxSocketPath)
+	if n := len(gatewaySocket(c.Socket)); c.Socket != "" && n > maxSocketPath {
+		d.at("socket", "%d bytes: the kernel takes paths of sockets up to %d, and the gateway's have %d more; choose a shorter one", len(c.Socket), maxSocketPath, len(gatewaySuffix))
 	}
 	busy := map[int]string{}
 	for i := range c.Feeds {

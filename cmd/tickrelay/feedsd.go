@@ -128,7 +128,7 @@ func (r *relayd) serveMetrics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reg := newRegistry(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.recorder, r.bus.metrics())
+	reg := newRegistry(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.refusals, &r.recorder, r.bus.metrics())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

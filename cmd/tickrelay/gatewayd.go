@@ -45,6 +45,9 @@ var errReplaced = errors.New("another gateway has taken over")
 type alone struct {
 	listener *os.File        // to hand to the next one
 	taken    *handover.Taken // nil: nobody was there to take over from
+	// control ends, by leave, when the next gateway may have the control socket.
+	control context.Context
+	leave   context.CancelFunc
 }
 
 // handoverPath is where gateways of a relay meet.
@@ -74,7 +77,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 // addGateway makes the gateway beside the feeds, over rings in this process's memory.
 func (r *relayd) addGateway(listener *os.File) error {
 	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Rings: ringsOf(r.dir.Path()), Listener: listener, Hold: r.bus.in != nil},
-		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.raw, &r.recorder, r.bus.metrics())
+		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.refusals, &r.raw, &r.recorder, r.bus.metrics())
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,9 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 	r.reloads.begin(o.file)
 	if r.socket == "" {
 		r.socket = ring.FindSocket(cfg.Relay)
+	}
+	if err := r.admits(); err != nil {
+		return nil, err
 	}
 	dir := filepath.Join(ring.DefaultBase, cfg.Relay)
 	none, err := md.CreateTable(make([]byte, md.TableSize(1)), 1, 1) // until a relay is there
@@ -109,7 +115,7 @@ func newGatewayd(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.L
 			c.Listener, c.Hold = r.alone.taken.Listener, true
 		}
 	}
-	if err := r.newGateway(c, &ringMetrics{dir: dir}, &r.reloads); err != nil {
+	if err := r.newGateway(c, &ringMetrics{dir: dir}, &r.reloads, &r.refusals); err != nil {
 		r.giveUp()
 		return nil, err
 	}
@@ -159,10 +165,12 @@ func (r *relayd) succeed(ctx context.Context) error {
 		r.alone.listener.Close()
 		return err
 	}
+	r.running.part("control socket", func(context.Context) error { return r.serveGateway(r.alone.control) })
 	r.ready()
 	replaced := false
 	s := handover.Server{Listener: r.alone.listener, Log: r.log.With("part", "handover"), Retire: func(ctx context.Context) {
 		replaced = true
+		r.alone.leave()
 		r.gw.Retire(ctx, retireSpread)
 	}}
 	err := s.Serve(ctx, r.handoverPath())

@@ -73,7 +73,7 @@ Start with: tickrelay demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(), runCommand(), checkCommand(), reloadCommand(), normalizeCommand(), replayCommand(), recordCommand(), ringCommand(), topCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand(), dpdkCommand(), soakCommand())
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), reloadCommand(), readyCommand(), normalizeCommand(), replayCommand(), recordCommand(), ringCommand(), topCommand(), benchCommand(), tuneCommand(), proxyCommand(), xdpCommand(), dpdkCommand(), soakCommand())
 	return root
 }
 

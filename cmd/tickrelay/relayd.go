@@ -49,9 +49,10 @@ type relayd struct {
 	group                int
 	allowUIDs, allowGIDs []int
 
-	units   atomic.Pointer[[]*feedUnit] // see feeds
-	running runState
-	reloads reloadStats
+	units    atomic.Pointer[[]*feedUnit] // see feeds
+	running  runState
+	reloads  reloadStats
+	refusals refusals
 
 	mu       sync.Mutex // one change at a time: of leases, by a reload; guards what follows
 	attached int        // strategies attached so far, for their rings' names
@@ -73,17 +74,10 @@ type runState struct {
 func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err error) {
 	r = &relayd{cfg: cfg, log: log, socket: cfg.Socket, leases: map[*attachment]struct{}{}, shares: map[md.Venue]*venueShare{}, tune: o.tune}
 	r.reloads.begin(o.file)
-	perm := ring.Perm{}
-	if cfg.Group != "" {
-		if perm.Group, err = groupID(cfg.Group); err != nil {
-			return nil, err
-		}
-		r.group = perm.Group
-	}
-	if err = r.allowed(&cfg.Allow); err != nil {
+	if err = r.admits(); err != nil {
 		return nil, err
 	}
-	if r.dir, err = ring.OpenDir(ring.DefaultBase, cfg.Relay, perm); err != nil {
+	if r.dir, err = ring.OpenDir(ring.DefaultBase, cfg.Relay, ring.Perm{Group: r.group}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -183,6 +177,8 @@ func (r *relayd) run(ctx context.Context) error {
 	if r.alone != nil {
 		part("handover", r.succeed)
 		part("feeds", r.watchFeeds)
+		r.alone.control, r.alone.leave = context.WithCancel(ctx)
+		defer r.alone.leave()
 		r.log.Info("gateway started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "socket", r.socket)
 	} else {
 		r.startLocal(part, cancel)
@@ -199,7 +195,7 @@ func (r *relayd) run(ctx context.Context) error {
 
 // startLocal starts what a relay with feeds has beside them.
 func (r *relayd) startLocal(part func(string, func(context.Context) error), fail func(error)) {
-	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Commands: r.commands(), Log: r.log.With("part", "control socket")}
+	serve := ring.ServeConfig{Group: r.group, AllowUIDs: r.allowUIDs, AllowGIDs: r.allowGIDs, Nearest: r.nearest, Commands: r.commands(), Refused: r.refusals.count, Log: r.log.With("part", "control socket")}
 	part("control socket", func(ctx context.Context) error { return serve.ServeLeases(ctx, r.socket, r.attach) })
 	if err := r.announce(); err != nil {
 		fail(err)

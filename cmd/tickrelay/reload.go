@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"tickrelay/relay"
 	"tickrelay/ring"
@@ -18,6 +19,8 @@ import (
 
 // reloadResult is what a reload did, for the log and for the command.
 type reloadResult struct {
+	// Process is which one did it, where a relay has two.
+	Process string `json:"process,omitempty"`
 	// Changes say what is different now, Restart what needs a restart and is still
 	// as before. With Problems nothing has changed.
 	Changes  []string `json:"changes"`
@@ -257,6 +260,8 @@ func (r *relayd) turnRings(p *reloadPlan) error {
 func (r *relayd) commands() map[string]ring.CommandHandler {
 	return map[string]ring.CommandHandler{
 		"overview": func(context.Context, ring.Peer) (any, error) { return r.overview(), nil },
+		"ready":    func(context.Context, ring.Peer) (any, error) { return r.readiness(time.Now()), nil },
+		"alive":    func(ctx context.Context, _ ring.Peer) (any, error) { return r.aliveness(ctx), nil },
 		"reload": func(_ context.Context, from ring.Peer) (any, error) {
 			if !from.Trusted() {
 				return nil, fmt.Errorf("reload: %w", ring.ErrDenied)

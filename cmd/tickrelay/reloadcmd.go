@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,52 +19,12 @@ import (
 // goodbye to their venues first.
 const reloadTimeout = 30 * time.Second
 
-// target is which relay a command speaks to.
-type target struct{ relay, socket string }
-
 // addTargetFlags adds --relay and --socket.
 func addTargetFlags(c *cobra.Command) *target {
 	t := &target{}
 	c.Flags().StringVar(&t.relay, "relay", "", "name of the relay; not needed where one runs")
 	c.Flags().StringVar(&t.socket, "socket", "", "its control socket, where the configuration names one")
 	return t
-}
-
-// find is the control socket of the relay that is meant.
-func (t *target) find() (string, error) {
-	if t.socket != "" {
-		return t.socket, nil
-	}
-	if t.relay != "" {
-		return socketOf(t.relay), nil
-	}
-	var names []string
-	dirs, err := os.ReadDir(ring.DefaultBase)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	for _, d := range dirs {
-		if conn, err := net.DialTimeout("unix", socketOf(d.Name()), time.Second); err == nil {
-			conn.Close()
-			names = append(names, d.Name())
-		}
-	}
-	switch len(names) {
-	case 0:
-		return "", fmt.Errorf("no relay runs here that this user may speak to; start one with tickrelay run or tickrelay demo, or name it with --relay or --socket")
-	case 1:
-		return socketOf(names[0]), nil
-	}
-	return "", usageError{fmt.Errorf("several relays run here: name one with --relay: %s", strings.Join(names, ", "))}
-}
-
-// socketOf is the control socket of a relay, as it says itself, or where it is by
-// default.
-func socketOf(relay string) string {
-	if info, err := readInfo(filepath.Join(ring.DefaultBase, relay)); err == nil && info.Socket != "" {
-		return info.Socket
-	}
-	return ring.FindSocket(relay)
 }
 
 func reloadCommand() *cobra.Command {
@@ -80,25 +38,45 @@ certificates change; what the new file does not change notices nothing. Keys tha
 restart are named, and keep their old values. A file with problems changes nothing: they
 are named with file and line, and the exit status is 1.
 
-A process with --gateway-only has no control socket: send it SIGHUP.`,
+Where feeds and gateway run in processes of their own, both are asked, the feeds first;
+--json then prints a line for each. --socket with the path that run --gateway-only prints
+asks that gateway alone.`,
 		Args: usage(cobra.NoArgs),
 	}
 	t := addTargetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		socket, err := t.find()
+		list, err := t.processes()
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), reloadTimeout)
-		defer cancel()
-		var res reloadResult
-		if err := ring.Command(ctx, socket, "reload", &res); err != nil {
-			return err
+		var errs []error
+		for _, p := range list {
+			name := ""
+			if len(list) > 1 {
+				name = p.name
+			}
+			errs = append(errs, reloadOne(c, p.socket, name, asJSON))
 		}
-		return res.print(c.OutOrStdout(), asJSON)
+		for _, err := range errs { // told already, in JSON
+			if errors.As(err, new(foundError)) {
+				return err
+			}
+		}
+		return errors.Join(errs...)
 	}
 	return c
+}
+
+// reloadOne asks one process and prints what it did, under its name if it has one.
+func reloadOne(c *cobra.Command, socket, name string, asJSON bool) error {
+	ctx, cancel := context.WithTimeout(c.Context(), reloadTimeout)
+	defer cancel()
+	res := reloadResult{Process: name}
+	if err := ring.Command(ctx, socket, "reload", &res); err != nil {
+		return err
+	}
+	return res.print(c.OutOrStdout(), asJSON)
 }
 
 // print tells a result; an error if nothing was reloaded.
@@ -108,19 +86,23 @@ func (r *reloadResult) print(out io.Writer, asJSON bool) error {
 			return err
 		}
 	} else {
-		for _, line := range r.Changes {
-			fmt.Fprintln(out, line)
+		who := ""
+		if r.Process != "" {
+			who = r.Process + ": "
 		}
-		for _, line := range r.Restart {
-			fmt.Fprintln(out, line)
+		for _, line := range slices.Concat(r.Changes, r.Restart) {
+			fmt.Fprintln(out, who+line)
 		}
 		if len(r.Problems) == 0 {
-			fmt.Fprintf(out, "reloaded: %d changes, %d keys need a restart\n", len(r.Changes), len(r.Restart))
+			fmt.Fprintf(out, "%sreloaded: %d changes, %d keys need a restart\n", who, len(r.Changes), len(r.Restart))
 		}
 	}
 	if len(r.Problems) > 0 {
 		if asJSON {
 			return foundError(exitFailed)
+		}
+		if r.Process != "" {
+			return fmt.Errorf("%s: not reloaded, nothing has changed:\n%s", r.Process, strings.Join(r.Problems, "\n"))
 		}
 		return fmt.Errorf("not reloaded, nothing has changed:\n%s", strings.Join(r.Problems, "\n"))
 	}

@@ -109,6 +109,9 @@ func (r *relayd) welcome(out io.Writer) {
 		fmt.Fprintf(out, "rings %s\n", r.dir.Path())
 	}
 	fmt.Fprintf(out, "socket %s\n", r.socket)
+	if r.alone != nil {
+		fmt.Fprintf(out, "control %s\n", gatewaySocket(r.socket))
+	}
 }
 
 // reclaim removes what relays that died have left behind: their directories, and

@@ -69,11 +69,10 @@ func ringsOf(dir string) func() []relay.RingStatus {
 
 // overview is all of that, for the control socket.
 func (r *relayd) overview() *relay.Overview {
-	o := &relay.Overview{NowNs: time.Now().UnixNano(), Relay: filepath.Base(r.dir.Path()), Feeds: r.status(), Rings: ringsOf(r.dir.Path())()}
 	if r.gw != nil {
-		o.Gateway = r.gw.Status()
+		return r.gw.Overview()
 	}
-	return o
+	return &relay.Overview{NowNs: time.Now().UnixNano(), Relay: filepath.Base(r.dir.Path()), Feeds: r.status(), Rings: ringsOf(r.dir.Path())()}
 }
 
 // stage sums a histogram over the channels.

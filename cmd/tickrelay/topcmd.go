@@ -40,8 +40,8 @@ func topCommand() *cobra.Command {
 		Use:   "top",
 		Short: "Live terminal view of a relay: what is wrong, latency, feeds, lines, rings, clients",
 		Long: `top shows how a running relay is doing, what is wrong first. It asks over the control
-socket of the relay that runs on this host, or over HTTP with --url; where feeds and
-gateway run in processes of their own, the gateway's --url shows both.
+socket of the relay that runs on this host, or over HTTP with --url. Where feeds and
+gateway run in processes of their own the gateway is asked, which shows both.
 
 Keys: tab and 1 to 5 choose the view, s sorts by the next column, r reverses, p pauses,
 ? helps, q quits. --once prints one frame of plain text, after a second of measuring;
@@ -104,11 +104,11 @@ func viewOf(name string) (top.View, error) {
 // source is where top asks.
 func (o *topOptions) source() (top.Source, error) {
 	if o.url == "" {
-		path, err := o.target.find()
+		list, err := o.target.processes()
 		if err != nil {
 			return nil, err
 		}
-		return top.Socket(path), nil
+		return top.Socket(list[len(list)-1].socket), nil // a gateway alone tells of the feeds too
 	}
 	if o.target.relay != "" || o.target.socket != "" {
 		return nil, usageError{errors.New("--url excludes --relay and --socket")}
