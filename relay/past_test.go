@@ -63,7 +63,7 @@ func (a *memArchive) Scan(ctx context.Context, topics []string, from, to int64, 
 // restart of the relay that recorded.
 func (s *source) archive(c *ring.Consumer) *memArchive {
 	a := &memArchive{}
-	recs := make([]md.Record, 1<<16)
+	recs := make([]md.Record, 1<<12)
 	n, err := c.Poll(recs)
 	if err != nil {
 		s.t.Fatal(err)
@@ -143,8 +143,8 @@ func TestReplayIsWhatWasLive(t *testing.T) {
 	} {
 		t.Run(c.proto+c.options, func(t *testing.T) {
 			s := pastSource(t)
-			copied := s.ring(1 << 16)
-			g := gateway(t, Config{Table: s.table.View()}, s.ring(1<<16))
+			copied := s.ring(1 << 12)
+			g := gateway(t, Config{Table: s.table.View()}, s.ring(1<<12))
 			live := dial(t, g, c.proto)
 			live.send("%s", `{"op":"subscribe","id":1,"topics":["okx.book.*","okx.trades.*","okx.bbo.*"]`+c.options+`}`)
 			live.until("subscribed")
@@ -209,7 +209,7 @@ func plainMessages(list [][]byte) (out [][]byte) {
 // TestReplayFromTheMiddle: the window begins with the state of that moment.
 func TestReplayFromTheMiddle(t *testing.T) {
 	s := pastSource(t)
-	c := s.ring(1 << 16)
+	c := s.ring(1 << 12)
 	s.market()
 	a := s.archive(c)
 	g := gateway(t, Config{Table: s.table.View(), Archive: a})
@@ -234,7 +234,7 @@ func TestReplayFromTheMiddle(t *testing.T) {
 // TestReplayRefusals: what is asked wrongly, or too much of, is answered by a code.
 func TestReplayRefusals(t *testing.T) {
 	s := pastSource(t)
-	c := s.ring(1 << 16)
+	c := s.ring(1 << 12)
 	s.market()
 	a := s.archive(c)
 	g := gateway(t, Config{Table: s.table.View(), Archive: a, Limits: Limits{MaxReplays: 1}})
@@ -291,7 +291,7 @@ func TestReplayRefusals(t *testing.T) {
 // bounded memory, and loses nothing.
 func TestReplayWaitsForTheReader(t *testing.T) {
 	s := pastSource(t)
-	c := s.ring(1 << 16)
+	c := s.ring(1 << 12)
 	s.market()
 	a := s.archive(c)
 	a.events = slices.DeleteFunc(a.events, func(e PastEvent) bool {
@@ -351,7 +351,7 @@ func TestReplayWaitsForTheReader(t *testing.T) {
 // cannot be read ends the replay with a reason.
 func TestReplayRightsAndFailures(t *testing.T) {
 	s := pastSource(t)
-	c := s.ring(1 << 16)
+	c := s.ring(1 << 12)
 	s.market()
 	a := s.archive(c)
 	a.fail = errors.New("the disk is gone")

@@ -230,7 +230,12 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 		}
 		out = st.t.appendPosition(out, at)
 	}
-	h.answer(c, append(out, "}}"...))
+	out = append(out, '}')
+	if r.past != nil {
+		out = append(strconv.AppendInt(append(out, `,"from":"`...), r.past.from, 10), `","to":"`...)
+		out = append(strconv.AppendInt(out, r.past.to, 10), '"')
+	}
+	h.answer(c, append(out, '}'))
 	h.preamble(c, joined)
 	for _, st := range joined {
 		if old := k.streams.get(st.t); old != nil {

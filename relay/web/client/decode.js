@@ -15,6 +15,7 @@ export class ProtocolError extends Error {
 
 const isObject = (v) => typeof v === "object" && v !== null && !Array.isArray(v);
 const isNumber = (v) => Number.isSafeInteger(v) && v >= 0;
+const isTime = (v) => typeof v === "string" && /^[1-9][0-9]{0,18}$/.test(v);
 const isPair = (v) => Array.isArray(v) && v.length === 2 && typeof v[0] === "string" && typeof v[1] === "string";
 
 /** readText parses a text message and checks what the client relies on. */
@@ -36,7 +37,8 @@ function checkAnswer(m) {
     const good = (e) => isObject(e) && isNumber(e.id) && typeof e.venue === "string" && typeof e.symbol === "string";
     if (!Array.isArray(m.instruments) || !m.instruments.every(good)) throw new ProtocolError("bad instruments");
   }
-  if (m.op === "subscribed" || m.op === "topic" || m.op === "list") {
+  if (m.op === "replaying" && !(isTime(m.from) && isTime(m.to))) throw new ProtocolError("replaying without from and to");
+  if (m.op === "subscribed" || m.op === "topic" || m.op === "list" || m.op === "replaying") {
     const good = ([name, at]) => isTopic(name) && isObject(at) && typeof at.epoch === "string" && isNumber(at.seq);
     if (!isObject(m.topics) || !Object.entries(m.topics).every(good)) throw new ProtocolError("bad topics in " + m.op);
   }

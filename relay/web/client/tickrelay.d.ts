@@ -67,7 +67,7 @@ export class Topic {
   readonly messages: number;
   readonly book: Book | null;
   readonly value: Message | null;
-  readonly subscription: Subscription | null;
+  readonly subscription: Subscription | Replay | null;
 }
 
 export interface SubscriptionOptions {
@@ -109,25 +109,64 @@ export interface ClientOptions {
 
 export type ClientState = "connecting" | "live" | "waiting" | "closed";
 
-export class Client {
-  constructor(options: ClientOptions);
+declare class Connection {
   readonly state: ClientState;
   readonly why: string;
+  /** connections that were open */
   readonly sessions: number;
   readonly received: number;
   readonly receivedBytes: number;
   readonly topics: Map<string, Topic>;
-  readonly subscriptions: Set<Subscription>;
   on(event: "state", handler: (state: ClientState, why: string) => void): () => void;
   on(event: "message", handler: (message: Message, topic: Topic) => void): () => void;
   on(event: "topic", handler: (topic: Topic) => void): () => void;
   on(event: "error", handler: (error: Error) => void): () => void;
-  subscribe(patterns: string | string[], options?: SubscriptionOptions): Subscription;
   book(topic: string): Book | undefined;
+}
+
+export class Client extends Connection {
+  constructor(options: ClientOptions);
+  readonly subscriptions: Set<Subscription>;
+  /** those that have not ended */
+  readonly replays: Set<Replay>;
+  subscribe(patterns: string | string[], options?: SubscriptionOptions): Subscription;
+  /** plays a past window, on a connection of its own */
+  replay(patterns: string | string[], window: ReplayWindow): Replay;
   /** another token before the one in force expires; a token function is asked by itself */
   authenticate(token: string): Promise<{ topics: string[]; expires: string | null }>;
   list(): Promise<Record<string, Position>>;
   close(code?: number, reason?: string): void;
+}
+
+/** A Date, or ns since 1970 UTC, or text: such ns, or RFC 3339. */
+export type Time = Date | bigint | string;
+
+export interface ReplayWindow extends SubscriptionOptions {
+  /** the first moment of the window; the state of that moment comes first */
+  from: Time;
+  /** the first moment after it; default: when the relay gets the request */
+  to?: Time;
+  /** times the recorded pace, default 1, or as fast as messages are taken */
+  speed?: number | "max";
+}
+
+export class Replay extends Connection {
+  private constructor();
+  readonly patterns: string[];
+  /** ns since 1970 UTC once ready */
+  readonly from: string;
+  readonly to: string | null;
+  readonly speed: number | "max";
+  readonly depth: number;
+  readonly conflateMs: number;
+  /** receive time, ns since 1970 UTC, up to which the window was played */
+  readonly at: string;
+  /** resolves when the relay begins, rejects if it refuses */
+  readonly ready: Promise<Replay>;
+  /** rejects with an Error if the relay refuses (its code is in code) or cannot go on */
+  readonly done: Promise<{ reason: "done" | "stopped" }>;
+  stop(): void;
+  close(): void;
 }
 
 export class ProtocolError extends Error {}

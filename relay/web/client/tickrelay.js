@@ -2,6 +2,7 @@
 // An ES module without dependencies and without a build step.
 
 export { Client } from "./client.js";
+export { Replay } from "./replay.js";
 export { Subscription } from "./subscription.js";
 export { Topic, matches } from "./topic.js";
 export { Book, Levels } from "./book.js";
