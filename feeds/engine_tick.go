@@ -89,7 +89,7 @@ func (e *Engine) upSince(in *instrument) int64 {
 }
 
 // silent breaks what an instrument held and subscribes it again; over a new connection if
-// nothing at all came over its own since that was tried before.
+// nothing at all came over its own since that was tried before, though something had.
 func (e *Engine) silent(in *instrument, now int64) {
 	e.log.Warn("instrument fell silent, subscribing again", "instrument", in.md.Symbol)
 	subs := map[int][]Sub{}
@@ -117,7 +117,7 @@ func (e *Engine) silent(in *instrument, now int64) {
 	}
 	for _, line := range order {
 		l := &e.lines[line]
-		if l.renewedAt != 0 && l.dataAt <= l.renewedAt {
+		if l.renewedAt != 0 && l.dataAt != 0 && l.dataAt <= l.renewedAt {
 			e.reconnect(line, "no data since it was subscribed again") // it answers, and that is all
 			continue
 		}

@@ -260,7 +260,7 @@ func TestSessionVenueAnnouncesItsEnd(t *testing.T) {
 func TestSessionIsRelievedBeforeTheDailyCut(t *testing.T) {
 	for _, lines := range []int{1, 2} {
 		var peers []*simPeer
-		n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: lines, Limits: Deadlines{MaxAge: 10 * time.Minute}}, acceptAll(&peers, nil))
+		n := newSimFeed(t, Config{Venue: newToyVenue(), Lines: lines, Silence: -1, Limits: Deadlines{MaxAge: 10 * time.Minute}}, acceptAll(&peers, nil))
 		n.after(time.Second, func() {
 			for _, p := range peers {
 				p.send(ws.NewTextFrame([]byte("trade")))
