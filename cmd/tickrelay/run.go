@@ -26,8 +26,8 @@ func runCommand() *cobra.Command {
 		Long: `run starts the feeds, the rings and the gateway of a configuration and serves until
 Ctrl-C. With --feeds-only and --gateway-only the two run in processes of their own, of
 the same configuration: the gateway then reads the rings of the feeds, and of what
-comes over the bus, in shared memory as a strategy does, and can be restarted, or replaced with --takeover, while feeds and
-strategies notice nothing.
+comes over the bus, in shared memory as a strategy does, and can be restarted, or
+replaced with --takeover, while feeds and strategies notice nothing.
 
 SIGHUP, and tickrelay reload, take the configuration up anew: feeds, instruments,
 channels, rings, tokens, limits, origins and certificates change without a touch of the

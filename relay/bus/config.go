@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -180,61 +179,6 @@ func redact(s string) string {
 		return "…@" + host
 	}
 	return s
-}
-
-func (a *Auth) validate(bad func(string, string, ...any)) {
-	var ways []string
-	has := func(name string, set bool) {
-		if set {
-			ways = append(ways, name)
-		}
-	}
-	has("user", a.User != "")
-	has("token_file", a.TokenFile != "")
-	has("token_env", a.TokenEnv != "")
-	has("creds_file", a.CredsFile != "")
-	has("nkey_file", a.NKeyFile != "")
-	if len(ways) > 1 {
-		bad(ways[1], "%s are set: want one way to log in", strings.Join(ways, " and "))
-	}
-	password := (a.PasswordFile != "") != (a.PasswordEnv != "")
-	switch {
-	case a.User != "" && !password:
-		bad("user", "want password_file or password_env with it")
-	case a.User == "" && (a.PasswordFile != "" || a.PasswordEnv != ""):
-		bad("user", "missing: there is a password")
-	}
-	for _, f := range []struct{ field, path string }{{"password_file", a.PasswordFile}, {"token_file", a.TokenFile},
-		{"creds_file", a.CredsFile}, {"nkey_file", a.NKeyFile}} {
-		if f.path != "" {
-			readable(f.field, f.path, bad)
-		}
-	}
-	for _, f := range []struct{ field, name string }{{"password_env", a.PasswordEnv}, {"token_env", a.TokenEnv}} {
-		if f.name != "" && os.Getenv(f.name) == "" {
-			bad(f.field, "environment variable %s is not set", f.name)
-		}
-	}
-}
-
-func readable(field, path string, bad func(string, string, ...any)) {
-	f, err := os.Open(path)
-	if err != nil {
-		bad(field, "%v", err)
-		return
-	}
-	f.Close()
-}
-
-func (t *TLS) validate(bad func(string, string, ...any)) {
-	if (t.Cert == "") != (t.Key == "") {
-		bad("tls", "cert and key belong together")
-	}
-	for _, f := range []struct{ field, path string }{{"tls.ca", t.CA}, {"tls.cert", t.Cert}, {"tls.key", t.Key}} {
-		if f.path != "" {
-			readable(f.field, f.path, bad)
-		}
-	}
 }
 
 // join makes one error of what Validate found.
