@@ -85,6 +85,8 @@ type Conn struct {
 	// buf[r:w] is received and not parsed. While a message is incomplete its
 	// payload so far lies in buf[msg:end], end ≤ r.
 	buf       []byte
+	peak      int // most of buf that was needed since it was looked at
+	emptied   int // times that buf was empty since then
 	r, w      int
 	msg, end  int
 	op        Op // of the incomplete message, 0 if none

@@ -201,8 +201,10 @@ func (c *Conn) makeRoom(size int) {
 			c.w -= gap
 		}
 	}
+	c.peak = max(c.peak, c.w, c.r+size)
 	if keep == c.w && c.op == 0 {
 		c.r, c.w = 0, 0
+		c.shrink()
 		return
 	}
 	free := len(c.buf) - c.w
@@ -223,6 +225,24 @@ func (c *Conn) makeRoom(size int) {
 		copy(grown, c.buf[:c.w])
 		c.buf = grown
 	}
+}
+
+// When the buffer has been too large for a long time.
+const (
+	shrinkAbove = 1 << 20 // bytes; smaller ones stay as they are
+	shrinkAfter = 16384   // times that it was empty
+)
+
+// shrink gives a buffer back that one huge message made, once many others have needed a
+// small part of it. Messages that are large again and again keep it.
+func (c *Conn) shrink() {
+	if c.emptied++; c.emptied < shrinkAfter {
+		return
+	}
+	if len(c.buf) > shrinkAbove && c.peak < len(c.buf)/4 {
+		c.buf = make([]byte, max(2*c.peak, c.cfg.ReadBuffer))
+	}
+	c.emptied, c.peak = 0, 0
 }
 
 // bufLimit is the buffer's largest size: a whole message, the header of its

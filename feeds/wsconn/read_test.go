@@ -198,3 +198,44 @@ func TestReadAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for 4 messages", n)
 	}
 }
+
+// TestHugeBufferIsGivenBack: one huge message does not hold its memory for the life of
+// the connection, one that comes again and again does, and nothing is lost by it.
+func TestHugeBufferIsGivenBack(t *testing.T) {
+	huge, small := serverFrame(fin|1, strings.Repeat("h", 3<<20)), serverFrame(fin|1, strings.Repeat("s", 300))
+	c, m := opened(t, Config{MaxMessage: 8 << 20}, nil, 0)
+	read := func(frame []byte) {
+		t.Helper()
+		for m.in = frame; ; {
+			_, p, _, err := c.Read()
+			if err == nil {
+				if len(p) != len(frame)-4 && len(p) != len(frame)-10 {
+					t.Fatalf("a message of %d bytes out of a frame of %d", len(p), len(frame))
+				}
+				return
+			}
+			if !errors.Is(err, nettune.ErrWouldBlock) {
+				t.Fatal(err)
+			}
+		}
+	}
+	read(huge)
+	if len(c.buf) < 3<<20 {
+		t.Fatalf("a buffer of %d bytes held it", len(c.buf))
+	}
+	for range 2*shrinkAfter + 2 {
+		read(small)
+	}
+	if len(c.buf) > shrinkAbove {
+		t.Errorf("%d bytes are held long after", len(c.buf))
+	}
+	read(huge)
+	for i := range 4 * shrinkAfter {
+		if read(small); i%(shrinkAfter/2) == 0 {
+			read(huge)
+		}
+	}
+	if len(c.buf) < 3<<20 {
+		t.Errorf("%d bytes: given back though it is needed again and again", len(c.buf))
+	}
+}
