@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"tickrelay/relay/bus/natsserver"
 )
 
 const (
@@ -161,8 +164,40 @@ func TestPromtool(t *testing.T) {
 	promtool(t, nil, "test", "rules", dir+"rules_test.yml")
 }
 
-// realPrometheus runs a real one that scrapes the relay, and returns its address.
-func realPrometheus(t *testing.T, page string) string {
+// overTheBus are two relays beside the demo: one that publishes to NATS and records, as
+// Parquet and raw, and a gateway that serves what comes over the bus and replays. It
+// returns their pages.
+func overTheBus(t *testing.T) []string {
+	t.Helper()
+	nats, err := natsserver.Start(natsserver.Config{Name: "one", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nats.Stop)
+	srv := exchange(t, 100)
+	dir, id := t.TempDir(), fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
+	records := filepath.Join(dir, "records")
+	in := writeFile(t, "in.yaml", fmt.Sprintf(`
+relay: in-%s
+listen: %s
+socket: %s/in
+feeds: [{venue: binance, url: %s, rest: %s, instruments: ["BTC-USDT"], channels: [trades, book]}]
+record: {dir: %s}
+record_raw: {dir: %s}
+bus: {nats: {url: %s, stream: ticks, lease: 1s}}
+`, id, freePort(t), dir, srv.URL(), srv.REST(), records, filepath.Join(dir, "raw"), nats.URL()))
+	out := writeFile(t, "gw.yaml", fmt.Sprintf(`
+relay: gw-%s
+listen: %s
+socket: %s/gw
+replay: {dir: %s}
+bus: {nats: {url: %s, stream: ticks, subscribe: ["binance.>"]}}
+`, id, freePort(t), dir, records, nats.URL()))
+	return []string{start(t, "run", "-c", in).line("page "), start(t, "run", "-c", out).line("page ")}
+}
+
+// realPrometheus runs a real one that scrapes the relays, and returns its address.
+func realPrometheus(t *testing.T, pages ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -172,13 +207,17 @@ func realPrometheus(t *testing.T, page string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var relays []string
+	for _, p := range pages {
+		relays = append(relays, strings.Trim(strings.TrimPrefix(p, "http://"), "/"))
+	}
 	dir, listen := t.TempDir(), freePort(t)
-	config := writeFile(t, "prometheus.yml", strings.NewReplacer("RULES", rules, "RELAY", strings.Trim(strings.TrimPrefix(page, "http://"), "/")).Replace(
+	config := writeFile(t, "prometheus.yml", strings.NewReplacer("RULES", rules, "RELAYS", strings.Join(relays, ", ")).Replace(
 		`global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: ["RULES"]
 scrape_configs:
   - job_name: tickrelay
-    static_configs: [{targets: ["RELAY"]}]
+    static_configs: [{targets: [RELAYS]}]
 `))
 	startCommand(t, exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+dir, "--web.listen-address="+listen, "--log.level=warn"))
 	return "http://" + listen

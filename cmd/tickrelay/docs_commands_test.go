@@ -215,7 +215,7 @@ func spansOf(t *testing.T, page string) (out []span) {
 		last := -1
 		for _, m := range codeSpan.FindAllStringSubmatchIndex(line, -1) {
 			s := span{text: line[m[2]:m[3]], line: i + 1}
-			s.joined = last >= 0 && strings.HasPrefix(line, "| `") && line[last:m[0]] == ", "
+			s.joined = last >= 0 && strings.HasPrefix(line, "| `") && strings.Count(line[:m[0]], "|") == 1 && line[last:m[0]] == ", "
 			out = append(out, s)
 			last = m[1]
 		}

@@ -121,7 +121,7 @@ func TestMetrics(t *testing.T) {
 		defer f.Close()
 		promtool(t, f, "check", "metrics")
 	})
-	t.Run("prometheus", func(t *testing.T) { queriesAnswered(t, realPrometheus(t, page)) })
+	t.Run("prometheus", func(t *testing.T) { queriesAnswered(t, realPrometheus(t, append(overTheBus(t), page)...)) })
 }
 
 // fetch returns what an address answers.
@@ -216,6 +216,9 @@ var metricGroups = []struct{ title, words string }{
 	{"The gateway's hub", "hub resumed replayed history candle candles"},
 	{"The gateway's clients", "accepted refused heads ws http tls reloads raw"},
 	{"The recorder", "record"},
+	{"Replays of the past", "replay replays"},
+	{"The bus", "bus"},
+	{"Configuration and control socket", "config control"},
 	{"Process and host", "build clock dpdk xdp"},
 }
 
