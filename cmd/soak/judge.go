@@ -95,6 +95,8 @@ func (r *Result) holding(name string) (Holding, bool) {
 	if t := fit(xs, ys, 12); t.n > 0 {
 		h.SlopeMiBh, h.SlopeErr = round(t.slope*3600, 1), round(t.err*3600, 1)
 		h.Judged, h.Readings = h.Seconds >= judgeAfter.Seconds(), len(xs)
+		late := fit(xs[len(xs)/2:], ys[len(ys)/2:], 12)
+		h.LateMiBh, h.LateErr = round(late.slope*3600, 1), round(late.err*3600, 1)
 		f := fit(xs, held, 12)
 		h.FDSlope, h.FDSlopeErr = round(f.slope*3600, 1), round(f.err*3600, 1)
 	}
@@ -117,11 +119,13 @@ func (r *Result) holding(name string) (Holding, bool) {
 
 // grows makes violations of what a process holds more and more of.
 func (r *Result) grows(h Holding) {
-	// A slope counts if it is surely not noise, and an hour of it would show.
+	// A slope counts if it is surely not noise, goes on in the second half (a heap that
+	// takes one step is no leak), and an hour of it would show.
+	goesOn := h.LateMiBh-slopeSigmas*h.LateErr > 0 && h.LateMiBh > slackMiB(h.MemoryMiB)
 	if h.Judged {
 		r.checks[FlatMemory] += uint64(h.Readings)
 	}
-	if h.Judged && h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB) && h.SlopeMiBh*h.Seconds/3600 > math.Max(4, h.MemoryMiB/20) {
+	if h.Judged && goesOn && h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB) && h.SlopeMiBh*h.Seconds/3600 > math.Max(4, h.MemoryMiB/20) {
 		r.grown(FlatMemory, h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour", h.SlopeMiBh, h.SlopeErr))
 	}
 	if h.Comparisons < judgePoints {

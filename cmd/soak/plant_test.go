@@ -109,6 +109,13 @@ func TestLeaksAreFound(t *testing.T) {
 			u.FDs, u.Goroutines = u.FDs+n, u.Goroutines+n
 			return u
 		}, nil},
+		"one step": {func(at float64) Usage {
+			u := calm
+			if at > 700 {
+				u.Anon += 30 << 20
+			}
+			return u
+		}, nil},
 		"one descriptor": {func(at float64) Usage {
 			u := calm
 			if at > 600 {

@@ -91,10 +91,12 @@ type Point struct {
 type Holding struct {
 	Name        string  `json:"name"`
 	Lives       int     `json:"lives"`
-	Seconds     float64 `json:"seconds"`     // of its last life, after warming up
-	MemoryMiB   float64 `json:"memory_mib"`  // mean of its own memory
-	SlopeMiBh   float64 `json:"slope_mib_h"` // of that memory
-	SlopeErr    float64 `json:"slope_err"`   // standard error of the slope
+	Seconds     float64 `json:"seconds"`          // of its last life, after warming up
+	MemoryMiB   float64 `json:"memory_mib"`       // mean of its own memory
+	SlopeMiBh   float64 `json:"slope_mib_h"`      // of that memory
+	SlopeErr    float64 `json:"slope_err"`        // standard error of the slope
+	LateMiBh    float64 `json:"late_slope_mib_h"` // of the second half of that life
+	LateErr     float64 `json:"late_slope_err"`
 	Judged      bool    `json:"judged"`      // that life was long enough
 	Readings    int     `json:"readings"`    // of its memory
 	FDs         int     `json:"fds"`         // the last
