@@ -49,13 +49,24 @@ func (s *soak) do(ctx context.Context, a Action) string {
 	case KindKillGateway:
 		return s.again(s.gateway, func() error { return s.startGateway() })
 	case KindKillFeeds:
-		return s.again(s.feeds, s.startFeeds)
+		return s.killFeeds()
 	case KindTakeover:
 		return s.takeover()
 	case KindFullShm:
 		return s.fillShm(ctx, lasts)
 	}
 	return ""
+}
+
+// killFeeds has strategies attach again. Until one has, its books are the dead feeds'.
+func (s *soak) killFeeds() string {
+	why := s.again(s.feeds, s.startFeeds)
+	for i, p := range s.readers {
+		if why == "" && i < len(strategyNames) && p.last != nil {
+			p.attach = p.last.Sessions + 1
+		}
+	}
+	return why
 }
 
 func (s *soak) killReader(i int) string {

@@ -27,6 +27,7 @@ type proc struct {
 	compare *comparison // the answer to the last order to compare
 	of      int         // its number
 	last    *readerStat
+	attach  uint64 // sessions that it must have had: it has to find new feeds
 }
 
 // said is what a process says: a message, a line that is none, or its end.

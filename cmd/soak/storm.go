@@ -174,6 +174,9 @@ func (s *soak) missing() string {
 		if !p.ready || p.last == nil || p.last.Live < s.wants(p) {
 			return fmt.Sprintf("books of %s: %s", p.name, liveText(p))
 		}
+		if p.last.Sessions < p.attach {
+			return p.name + " has not attached to the new feeds yet"
+		}
 	}
 	return ""
 }
