@@ -39,6 +39,7 @@ var bitstampSpec = Spec{
 	SnapshotEvery: 200 * time.Millisecond, // 10,000 requests in 10 minutes, shared with others
 	RisingTrades:  true,                   // ids are the venue's, over all pairs
 	BlindBooks:    true,
+	BookTime:      time.Microsecond,
 }
 
 // Spec implements Venue.

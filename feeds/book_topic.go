@@ -45,13 +45,16 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 		e.ignore(IgnoreDuplicate) // a connection begins with a snapshot; the changes chain
 		return
 	}
+	if e.turnedBack(&b.state, ev) && !e.turnBack(t, line, ev, rx) {
+		return
+	}
 	switch e.venue.Sequence(&b.state, ev) {
 	case VerdictIgnore:
 		if b.state.Empty {
 			e.ignore(IgnoreWaiting)
 		} else {
 			e.ignore(IgnoreStale)
-			if t.several() && !t.stale(rx) { // the venue's numbers began again
+			if ev.SeqLast < b.state.Seq && e.spec.BookTime == 0 && !t.stale(rx) { // the venue's numbers began again
 				e.breakBook(t, md.GapVenue, rx)
 			}
 		}
@@ -62,7 +65,7 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 			e.ignore(IgnoreWaiting)
 			return
 		}
-		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && t.several() && t.stale(rx) {
+		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && e.spec.MergeBooks && t.several() && t.stale(rx) {
 			e.ignore(IgnoreDuplicate) // the other line was first
 			return
 		}

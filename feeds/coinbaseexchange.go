@@ -50,6 +50,7 @@ var coinbaseExchangeSpec = Spec{
 	SendEvery:         100 * time.Millisecond, // 100 messages/s, bursts aside
 	ConsecutiveTrades: true,
 	BlindBooks:        true,
+	BookTime:          time.Nanosecond,
 }
 
 // Spec implements Venue.

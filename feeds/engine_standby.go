@@ -44,6 +44,9 @@ func (e *Engine) standbyBook(t *topic, line int, now int64) *lineBook {
 // own book, by the same rules.
 func (e *Engine) standbyEvent(t *topic, line int, ev *Event, recs []md.Record, rx int64) {
 	lb := e.standbyBook(t, line, rx)
+	if e.turnedBack(&lb.state, ev) {
+		lb.reset(rx)
+	}
 	switch e.venue.Sequence(&lb.state, ev) {
 	case VerdictIgnore:
 		return

@@ -151,10 +151,16 @@ func quick(t *testing.T, name string) *tuned {
 // newRig starts all of it; edit may change the feed's configuration.
 func newRig(t *testing.T, v Venue, o sim.Options, edit func(*Config, *sim.Server)) *rig {
 	t.Helper()
+	return newRigAt(t, v, o, sim.RealClock{}, edit)
+}
+
+// newRigAt is newRig on an exchange with a clock of its own.
+func newRigAt(t *testing.T, v Venue, o sim.Options, clock sim.Clock, edit func(*Config, *sim.Server)) *rig {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	symbols := sim.Symbols(v.Spec().Name)[:2]
-	m, err := sim.NewMarket(11, symbols)
+	m, err := sim.OpenMarket(sim.MarketConfig{Seed: 11, Symbols: symbols, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

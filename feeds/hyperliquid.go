@@ -43,6 +43,7 @@ var hyperliquidSpec = Spec{
 	SubsPerConn:  1000,
 	SendEvery:    35 * time.Millisecond, // 2000 messages a minute
 	UniqueTrades: true,
+	BookTime:     time.Nanosecond,
 }
 
 // Spec implements Venue.

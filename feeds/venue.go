@@ -187,6 +187,9 @@ type Spec struct {
 	// BlindBooks says that updates of books carry nothing by which the loss of
 	// one is sure to be noticed: no number, at most a checksum of some levels.
 	BlindBooks bool
+	// BookTime is the unit of SeqLast where book events are ordered by the venue's
+	// time alone; 0 where they are numbered, or not ordered at all.
+	BookTime time.Duration
 	// BookDepth is the number of levels per side that the venue maintains
 	// without telling which ones leave; 0 where it tells. An event may say
 	// otherwise.

@@ -64,7 +64,8 @@ type window struct {
 // ready says whether the stream has something to send that is due at now, and
 // if so when the next will be.
 func (st *stream) ready(now int64, force bool) bool {
-	if len(st.members) == 0 || !st.dirty || now < st.next && !force {
+	early := now < st.next && now >= st.next-st.every // and not a clock that was set back
+	if len(st.members) == 0 || !st.dirty || early && !force {
 		return false
 	}
 	st.dirty, st.next = false, now+st.every

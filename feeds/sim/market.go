@@ -220,7 +220,7 @@ func (m *Market) Run(ctx context.Context, perSecond float64) error {
 	credit, last := 0.0, m.cfg.Clock.Now()
 	for m.cfg.Clock.Sleep(ctx.Done(), runEvery) {
 		now := m.cfg.Clock.Now()
-		credit = min(credit+now.Sub(last).Seconds()*perSecond, debt)
+		credit = min(credit+max(0, now.Sub(last).Seconds())*perSecond, debt) // the clock may be set back
 		last = now
 		m.mu.Lock()
 		if m.frozen {
