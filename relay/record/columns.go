@@ -47,7 +47,7 @@ func columns() [numColumns]column {
 	dict := func(n parquet.Node) parquet.Node { return parquet.Encoded(n, &parquet.RLEDictionary) }
 	delta := func(n parquet.Node) parquet.Node { return parquet.Encoded(n, &parquet.DeltaBinaryPacked) }
 	decimal := func() parquet.Node {
-		return parquet.Optional(parquet.Decimal(decimalScale, decimalPrecision, parquet.FixedLenByteArrayType(decimalSize)))
+		return parquet.Decimal(decimalScale, decimalPrecision, parquet.FixedLenByteArrayType(decimalSize))
 	}
 	return [numColumns]column{
 		colTsRecv:        {"ts_recv", delta(parquet.Timestamp(parquet.Nanosecond))},
@@ -57,14 +57,14 @@ func columns() [numColumns]column {
 		colSymbol:        {"symbol", dict(parquet.String())},
 		colKind:          {"kind", dict(parquet.String())},
 		colSeq:           {"seq", delta(parquet.Uint(64))},
-		colPrice:         {"price", decimal()},
-		colSize:          {"size", decimal()},
+		colPrice:         {"price", parquet.Optional(dict(decimal()))}, // prices recur, sizes hardly
+		colSize:          {"size", parquet.Optional(decimal())},
 		colSide:          {"side", dict(parquet.Uint(8))},
 		colLevel:         {"level", dict(parquet.Uint(8))},
 		colCount:         {"count", dict(parquet.Uint(32))},
 		colID:            {"id", delta(parquet.Uint(64))},
 		colFlags:         {"flags", dict(parquet.Uint(8))},
-		colPriceMantissa: {"price_mantissa", parquet.Optional(parquet.Int(64))},
+		colPriceMantissa: {"price_mantissa", parquet.Optional(dict(parquet.Int(64)))},
 		colPriceExp:      {"price_exp", dict(parquet.Int(8))},
 		colSizeMantissa:  {"size_mantissa", parquet.Optional(parquet.Int(64))},
 		colSizeExp:       {"size_exp", dict(parquet.Int(8))},

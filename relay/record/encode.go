@@ -100,9 +100,9 @@ func sortRows(r *rows) {
 func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(*rows, int) string) {
 	switch c {
 	case colVenue:
-		fillText(v, func(int) string { return s.venue.String() }, func(a, b int) bool { return true })
+		fillSame(v, s.venue.String())
 	case colChannel:
-		fillText(v, func(int) string { return s.channel.String() }, func(a, b int) bool { return true })
+		fillSame(v, s.channel.String())
 	case colSymbol:
 		fillText(v, func(i int) string { return symbol(r, i) }, func(a, b int) bool {
 			return r.recs[a].Instrument == r.recs[b].Instrument && (r.syms == nil || r.syms[a] == r.syms[b])
@@ -128,6 +128,13 @@ func (e *encoder) fill(c int, v []parquet.Value, r *rows, s stream, symbol func(
 
 // present says that a value of an optional column is there.
 func present(v parquet.Value, c int) parquet.Value { return v.Level(0, 1, c) }
+
+func fillSame(v []parquet.Value, text string) {
+	same := parquet.ByteArrayValue([]byte(text))
+	for i := range v {
+		v[i] = same
+	}
+}
 
 // fillText fills a text column; text is asked for only where a row differs from the one
 // before.

@@ -1,10 +1,12 @@
 package record
 
 import (
+	"errors"
 	"math"
 	"math/big"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"tickrelay/ring/md"
@@ -187,4 +189,49 @@ func marketRecords(n int) rows {
 		out.add(&rec, testHour, int64(i))
 	}
 	return out
+}
+
+// TestManyPrices: more prices than a dictionary takes, in a row group that a merge copies
+// as it is, beside one that has few.
+func TestManyPrices(t *testing.T) {
+	root := t.TempDir()
+	s := newSealer("desk", 1<<18)
+	var want []md.Record
+	for part, n := range []int{140_000, 1000} {
+		recs := marketRecords(n).recs
+		for i := range recs {
+			recs[i].Price = int64(i) * 1_000_003
+		}
+		if _, err := s.seal(writeJournal(t, root, testStream, testHour, part, int64(len(want)), recs), nil); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, recs...)
+	}
+	dir := testStream.dir(root)
+	files, err := listFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if merged, err := s.mergeHour(dir, files, nil); !merged || err != nil {
+		t.Fatal(merged, err)
+	}
+	h, err := openHour(dir, testHour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	var got rows
+	var check Checked
+	f := h.files[0].file
+	for g := range f.pq.RowGroups() {
+		rd := f.readGroup(g, newNames())
+		err := rd.readAll(&got)
+		rd.close()
+		if err = errors.Join(err, check.decimals(f, g)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(got.recs, want) || len(check.Problems) > 0 {
+		t.Errorf("%d records are not the %d that were written; %s", got.len(), len(want), check.Problems)
+	}
 }

@@ -33,17 +33,18 @@ type tradeSums struct {
 // what it holds, in order of venue and symbol; by minute, volume-weighted prices.
 func recordTrades(t *testing.T, root string) (sums []*tradeSums, vwap map[string]float64) {
 	r := rand.New(rand.NewPCG(3, 3))
-	s := newSealer("desk", 4096)
+	s := newSealer("desk", 1<<18)
 	minutes := map[string][2]float64{}
 	for _, st := range []stream{{md.VenueBinance, md.ChannelTrades}, {md.VenueOKX, md.ChannelTrades}} {
 		seqs := map[uint32]uint64{}
 		by := map[uint32]*tradeSums{}
 		for h := range int64(2) {
 			hour := testHour + h*hourNs
-			recs := testEvents(r, st, hour, seqs, 3000)
+			recs := testEvents(r, st, hour, seqs, 60_000) // more prices than a dictionary takes
 			for i := range recs {
 				rec := &recs[i]
-				rec.TsRecv += int64(i/4) * 30e6
+				rec.TsRecv += int64(i/4) * 60e6
+				rec.Price = r.Int64N(1e9)
 				rec.Size, rec.SizeExp = r.Int64N(1e12), -5
 				sum := by[rec.Instrument]
 				if sum == nil {

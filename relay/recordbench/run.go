@@ -4,19 +4,22 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	pzstd "github.com/parquet-go/parquet-go/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"tickrelay/relay/record"
 	"tickrelay/ring/md"
@@ -32,9 +35,11 @@ type Config struct {
 
 // outcome is one measurement.
 type outcome struct {
-	rate  float64 // records per second
-	bytes float64 // per record
-	peak  float64 // most memory of the heap, MB
+	rate     float64 // records per second
+	cpu      float64 // ns of processor time per record
+	bytes    float64 // per record
+	peak     float64 // most memory of the heap beyond what was there before, MB
+	resident float64 // most memory of the whole process, MB
 }
 
 // Run measures, rounds of all rows interleaved, and reports medians.
@@ -81,17 +86,15 @@ func measure(ctx context.Context, part func(context.Context, string, *load, int)
 		return outcome{}, err
 	}
 	defer os.RemoveAll(dir)
-	runtime.GC()
-	var base runtime.MemStats
-	runtime.ReadMemStats(&base)
-	var peak atomic.Uint64
+	debug.FreeOSMemory() // what the part before has used is not this one's
+	before := usedMemory()
+	var most memory
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak.Store(max(peak.Load(), m.HeapAlloc))
+			now := usedMemory()
+			most.heap, most.resident = max(most.heap, now.heap), max(most.resident, now.resident)
 			select {
 			case <-stop:
 				return
@@ -99,14 +102,15 @@ func measure(ctx context.Context, part func(context.Context, string, *load, int)
 			}
 		}
 	}()
-	start := time.Now()
+	start, used := time.Now(), processorTime()
 	o, err := part(ctx, dir, l, n)
 	if o.rate == 0 {
 		o.rate = float64(n) / time.Since(start).Seconds()
 	}
+	o.cpu = float64(processorTime()-used) / float64(n)
 	close(stop)
 	<-stopped
-	o.peak = float64(max(peak.Load(), base.HeapAlloc)-base.HeapAlloc) / 1e6
+	o.peak, o.resident = float64(max(most.heap, before.heap)-before.heap)/1e6, float64(most.resident)/1e6
 	size := int64(0)
 	err = errors.Join(err, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -118,6 +122,33 @@ func measure(ctx context.Context, part func(context.Context, string, *load, int)
 	}))
 	o.bytes = float64(size) / float64(n)
 	return o, err
+}
+
+// memory is what the process uses at a moment, in bytes.
+type memory struct{ heap, resident uint64 }
+
+// usedMemory looks without stopping the program, which would be measured too. resident
+// is 0 where the system does not tell.
+func usedMemory() memory {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	m := memory{heap: heap[0].Value.Uint64()}
+	var size, pages uint64
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if _, err := fmt.Sscan(string(text), &size, &pages); err == nil {
+			m.resident = pages * uint64(os.Getpagesize())
+		}
+	}
+	return m
+}
+
+// processorTime is what the process has used so far, ns.
+func processorTime() int64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 // recorded is the recorder as it runs, from poll to sealed files.
@@ -235,16 +266,20 @@ func report(results [][]outcome) *ringbench.Report {
 	}
 	rate := func(o outcome) float64 { return o.rate }
 	bytes := func(o outcome) float64 { return o.bytes }
+	cpu := func(o outcome) float64 { return o.cpu }
 	peak := func(o outcome) float64 { return o.peak }
+	resident := func(o outcome) float64 { return o.resident }
 	const raw, generic, wanted = "raw records, zstd", "parquet-go structs", "a million a second"
 	r := &ringbench.Report{Bench: "record", Hardware: ringbench.Hardware()}
 	for _, x := range []ringbench.Row{
 		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: wanted, BaselineValue: 1e6, Goal: ">=1"},
 		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: generic, BaselineValue: median(2, rate)},
 		{Name: "recorded, one core", Value: median(0, rate), Unit: "records/s", Baseline: raw, BaselineValue: median(1, rate)},
+		{Name: "processor time", Value: median(0, cpu), Unit: "ns/record", Baseline: generic, BaselineValue: median(2, cpu)},
 		{Name: "without key frames", Value: median(3, rate), Unit: "records/s", Baseline: wanted, BaselineValue: 1e6},
 		{Name: "size of the recording", Value: median(0, bytes), Unit: "bytes/record", Baseline: raw, BaselineValue: median(1, bytes)},
 		{Name: "memory, heap's peak", Value: median(0, peak), Unit: "MB", Baseline: generic, BaselineValue: median(2, peak)},
+		{Name: "memory, process's peak", Value: median(0, resident), Unit: "MB resident", Baseline: generic, BaselineValue: median(2, resident)},
 	} {
 		x.Name = strings.TrimSpace(x.Name)
 		r.Rows = append(r.Rows, ringbench.NewRow(x))

@@ -8,7 +8,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != 6 {
+	if len(r.Rows) != 8 {
 		t.Errorf("%d rows", len(r.Rows))
 	}
 	for _, row := range r.Rows {
