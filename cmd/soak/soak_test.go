@@ -165,6 +165,26 @@ func TestJSONInvariants(t *testing.T) {
 	}
 }
 
+// TestConflatedGap: of a state, a conflated delivery may jump to a gap; a plain one may
+// not, and trades never.
+func TestConflatedGap(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		channel md.Channel
+		flags   md.Flags
+		want    int
+	}{{"refresh", md.ChannelTicker, md.FlagConflated, 0}, {"plain", md.ChannelTicker, 0, 1}, {"trades", md.ChannelTrades, md.FlagConflated, 1}} {
+		s, found := testStream(t)
+		s.byName = true
+		s.start("binance."+c.channel.String()+".BTC-USDT", 691)
+		kind := md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast | c.flags, Venue: md.VenueBinance, ID: 697, Seq: 697,
+			Side: uint8(c.channel), Level: uint8(md.GapDisconnect), Count: md.UnknownMissing}
+		if s.take(&kind, 2); len(*found) != c.want {
+			t.Errorf("%s: %q", c.name, *found)
+		}
+	}
+}
+
 // TestTrend: noise is no slope, a leak is one.
 func TestTrend(t *testing.T) {
 	var xs, flat, leak []float64

@@ -10,6 +10,8 @@ import (
 const (
 	// settleWithin is how long books may take to be whole again after the faults.
 	settleWithin = 120 * time.Second
+	// calmRate is the pace of the market, in events per second, until all is whole.
+	calmRate = 5 * RealPace
 	// leftWithin is how long comparisons wait until the feeds have left connections on
 	// which an exchange sends no data any more. A mute line beside one that brings
 	// everything makes nothing wrong; where it is the only one, its books differ, and
@@ -49,7 +51,11 @@ func (s *soak) storm(ctx context.Context, n int, st storm) {
 func (s *soak) check(ctx context.Context, n int) {
 	s.calm = true
 	began := time.Now()
+	// At full pace slow clients would be behind for ever.
+	pace := s.rate
+	s.setRate(min(pace, calmRate))
 	defer func() {
+		s.setRate(pace)
 		s.exchanges.tell(order{Op: "resume"})
 		s.calm = false
 		s.res.Calms = append(s.res.Calms, [2]float64{began.Sub(s.begun).Seconds(), time.Since(s.begun).Seconds()})
