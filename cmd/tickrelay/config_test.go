@@ -80,7 +80,7 @@ func FuzzConfig(f *testing.F) {
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"}, {"run"}, {"check"}, {"normalize", "x"}, {"normalize", "--venue", "okx"}, {"normalize", "--venue", "nowhere", "x"},
-		{"replay", "--venue", "okx", "--speed", "-1", "x"}, {"ring", "nonsense"}, {"ring", "tail"}, {"demo", "extra"}, {"demo", "--rate", "0"}, {"bench", "x"}, {"demo", "--log", "loud"},
+		{"replay", "--venue", "okx", "--speed", "-1", "x"}, {"replay", "--venue", "okx", "--from", "-1s", "x"}, {"replay", "--venue", "okx", "--from", "noon", "x"}, {"ring", "nonsense"}, {"ring", "tail"}, {"demo", "extra"}, {"demo", "--rate", "0"}, {"bench", "x"}, {"demo", "--log", "loud"},
 	} {
 		var out, errs strings.Builder
 		if code := execute(t.Context(), args, &out, &errs); code != exitUsage || errs.Len() == 0 || out.Len() != 0 {

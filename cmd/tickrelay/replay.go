@@ -17,10 +17,9 @@ import (
 )
 
 func replayCommand() *cobra.Command {
-	var venue, listen, speed, conn string
+	var venue, listen, speed, conn, from string
 	var loop, noWait, quiet bool
 	var served servedFrames
-	var from time.Duration
 	c := &cobra.Command{
 		Use:   "replay [--venue V] --listen ADDR FILE…",
 		Short: "Be an exchange over WebSocket, with recorded frames",
@@ -32,9 +31,13 @@ until Ctrl-C; every connection sees the captures from the start.
 Raw recordings (record_raw in the configuration) name their venue; captures of other
 origin need --venue. Of a feed with redundant lines name one by --conn. With --speed
 max the client is the pace: what it does not read is not sent. What was served so far
-goes to stderr every few seconds, --quiet leaves it out.`,
-		Example: "  tickrelay replay --venue okx --listen 127.0.0.1:9001 --speed max okx.ndjson.gz",
-		Args:    usage(cobra.MinimumNArgs(1)),
+goes to stderr every few seconds, --quiet leaves it out.
+
+--from says where the pace begins: an offset (10m) or a time of the recording
+(2026-11-28T15:04:05Z). What lies before is sent at once, so that books are right.`,
+		Example: `  tickrelay replay --venue okx --listen 127.0.0.1:9001 --speed max okx.ndjson.gz
+  tickrelay replay --from 2026-11-28T15:04:05Z --speed 10 raw/okx/*.zst`,
+		Args: usage(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
 			if venue == "" {
 				if venue = feeds.RawVenue(files[0]); venue == "" {
@@ -48,7 +51,11 @@ goes to stderr every few seconds, --quiet leaves it out.`,
 			if err != nil {
 				return usageError{err}
 			}
-			srv, err := sim.Replay(c.Context(), venue, listen, files, sim.ReplayOptions{Speed: x, Loop: loop, From: from, NoWait: noWait, Conn: conn, Served: served.add})
+			o := sim.ReplayOptions{Speed: x, Loop: loop, NoWait: noWait, Conn: conn, Served: served.add}
+			if o.From, o.Since, err = parseFrom(from); err != nil {
+				return usageError{err}
+			}
+			srv, err := sim.Replay(c.Context(), venue, listen, files, o)
 			if err != nil {
 				return err
 			}
@@ -66,7 +73,7 @@ goes to stderr every few seconds, --quiet leaves it out.`,
 	f.StringVar(&listen, "listen", "127.0.0.1:0", "address to serve on")
 	f.StringVar(&speed, "speed", "1", "times the recorded pace, or max for as fast as the client reads")
 	f.BoolVar(&loop, "loop", false, "start again at the end instead of closing the connection")
-	f.DurationVar(&from, "from", 0, "offset at which pacing starts; what lies before is sent at once")
+	f.StringVar(&from, "from", "", "offset or recorded time at which the pace begins; default the beginning")
 	f.StringVar(&conn, "conn", "", "recorded connection whose frames are served; default all, merged by time")
 	f.BoolVar(&quiet, "quiet", false, "do not say what was served")
 	f.BoolVar(&noWait, "no-wait", false, "start when a client connects, not when it has subscribed")
@@ -122,6 +129,20 @@ func parseSpeed(s string) (float64, error) {
 		return 0, fmt.Errorf("--speed %q: want a positive number or max", s)
 	}
 	return x, nil
+}
+
+// parseFrom reads --from: an offset, or a time.
+func parseFrom(s string) (offset time.Duration, since time.Time, err error) {
+	if s == "" {
+		return 0, since, nil
+	}
+	if offset, err = time.ParseDuration(s); err == nil && offset >= 0 {
+		return offset, since, nil
+	}
+	if since, err = time.Parse(time.RFC3339Nano, s); err == nil && since.Year() >= 1971 && since.Year() <= 2261 {
+		return 0, since, nil
+	}
+	return 0, time.Time{}, fmt.Errorf("--from %q: want an offset such as 10m, or a time such as 2026-11-28T15:04:05Z", s)
 }
 
 func venueNames() []string {

@@ -25,6 +25,9 @@ type ReplayOptions struct {
 	// From is the offset from the first frame at which pacing starts; what lies
 	// before is sent at once, so that books are right.
 	From time.Duration
+	// Since is From as a recorded time, in place of it; zero: From counts. A time
+	// before the first frame is the first frame's.
+	Since time.Time
 	// Conn, if not empty, is the recorded connection whose frames are served: of a
 	// feed that had redundant lines each brings the same.
 	Conn string
@@ -69,6 +72,9 @@ func (o ReplayOptions) validate() error {
 	}
 	if o.From < 0 {
 		return fmt.Errorf("sim: replay: from %s is negative", o.From)
+	}
+	if !o.Since.IsZero() && o.From != 0 {
+		return errors.New("sim: replay: from an offset and since a time: want one")
 	}
 	if len(o.Faults.Every) > 0 {
 		return errors.New("sim: replay: faults by themselves need a market, inject them")

@@ -129,6 +129,8 @@ func TestReplayPace(t *testing.T) {
 		{sim.ReplayOptions{Speed: 4}, []time.Duration{time.Second / 2, 3 * time.Second / 2}},
 		{sim.ReplayOptions{Speed: 0.5}, []time.Duration{4 * time.Second, 12 * time.Second}},
 		{sim.ReplayOptions{From: 3 * time.Second}, []time.Duration{5 * time.Second}},
+		{sim.ReplayOptions{Since: time.Unix(13, 0)}, []time.Duration{5 * time.Second}},
+		{sim.ReplayOptions{Since: time.Unix(2, 0), Speed: 2}, []time.Duration{time.Second, 3 * time.Second}},
 		{sim.ReplayOptions{Speed: sim.SpeedMax}, nil},
 	} {
 		clock := &instantClock{now: time.Unix(1_700_000_000, 0)}

@@ -245,6 +245,9 @@ func (p *pace) wait(ns int64, o ReplayOptions) time.Duration {
 		p.firstNs = ns
 	}
 	offset := time.Duration(ns-p.firstNs) - o.From
+	if !o.Since.IsZero() {
+		offset = time.Duration(ns - max(p.firstNs, o.Since.UnixNano()))
+	}
 	if offset < 0 {
 		return 0
 	}
