@@ -149,11 +149,15 @@ func (r *RawRecorder) recover() {
 		r.cfg.Log.Warn("raw recordings not looked through", "dir", r.dir, "err", err)
 	}
 	for _, path := range list {
-		if err := capture.Finish(path); err != nil {
+		cut, err := capture.Finish(path)
+		switch {
+		case err != nil:
 			r.cfg.Log.Warn("unfinished raw recording left as it is", "file", path, "err", err)
-			continue
+		case cut != 0:
+			r.cfg.Log.Warn("finished a raw recording whose recorder had died: its last line was cut and is left out", "file", path, "line", cut)
+		default:
+			r.cfg.Log.Info("finished a raw recording whose recorder had died", "file", path)
 		}
-		r.cfg.Log.Info("finished a raw recording whose recorder had died", "file", path)
 	}
 }
 

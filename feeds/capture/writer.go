@@ -296,24 +296,24 @@ func Unfinished(dir string) ([]string, error) {
 
 // Finish gives an unfinished file the name that its writer would have given it,
 // with all the whole lines that it holds. It is written anew where its end is
-// torn, and replaced as a whole.
-func Finish(path string) error {
+// torn, and replaced as a whole. cut is the number of the line, from 1, that was
+// torn and is left out, 0 if the file ends with a whole one.
+func Finish(path string) (cut int, err error) {
 	name := strings.Replace(path, openMark, ".", 1)
 	l, err := openLines(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer l.close()
-	torn := false
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".finish-*")
 	if err != nil {
-		return fmt.Errorf("capture: %w", err)
+		return 0, fmt.Errorf("capture: %w", err)
 	}
 	defer os.Remove(tmp.Name())
 	w := &Writer{ending: endingOf(path)}
 	if w.ending == ".ndjson.zst" {
 		if w.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest)); err != nil {
-			return err
+			return 0, err
 		}
 		defer w.enc.Close()
 	}
@@ -321,29 +321,31 @@ func Finish(path string) error {
 	for {
 		text, err := l.next()
 		if err != nil {
-			torn = l.torn || l.unended
+			if l.torn || l.unended {
+				cut = l.no
+			}
 			break
 		}
 		b.text = append(append(b.text, text...), '\n')
 		if len(b.text) >= blockSize {
 			if err := w.flush(b); err != nil {
-				return errors.Join(err, tmp.Close())
+				return 0, errors.Join(err, tmp.Close())
 			}
 		}
 	}
-	if !torn {
-		return errors.Join(tmp.Close(), os.Rename(path, name))
+	if cut == 0 {
+		return 0, errors.Join(tmp.Close(), os.Rename(path, name))
 	}
 	if err := w.flush(b); err != nil {
-		return errors.Join(err, tmp.Close())
+		return 0, errors.Join(err, tmp.Close())
 	}
 	if err := errors.Join(tmp.Chmod(0o640), tmp.Sync(), tmp.Close()); err != nil {
-		return err
+		return 0, err
 	}
 	if err := os.Rename(tmp.Name(), name); err != nil {
-		return err
+		return 0, err
 	}
-	return os.Remove(path)
+	return cut, os.Remove(path)
 }
 
 // Retain removes the oldest finished captures of a folder, with their REST
