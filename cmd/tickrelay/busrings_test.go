@@ -69,7 +69,7 @@ func (k *taker) record(r *md.Record) {
 		k.epoch = r.ID
 	case r.Kind == md.KindTrade && r.Flags&md.FlagSnapshot == 0:
 		in, ok := k.p.Table().Get(r.Instrument)
-		if !ok || in.Native == "" {
+		if !ok || in.Symbol == "" {
 			k.wrong = fmt.Errorf("trade %d of instrument %d, %+v", r.Seq, r.Instrument, in)
 			return
 		}
@@ -142,6 +142,11 @@ bus: {nats: {url: %s, stream: ticks, subscribe: ["binance.trades.>", "binance.bo
 	origin := take(t, filepath.Join(dir, "in"), "binance.trades.>")
 	here := take(t, filepath.Join(dir, "gw"), "binance.trades.BTC-USDT")
 	waitFor(t, "trades at both hosts", func() bool { return origin.common(t, here, "BTC-USDT") >= 100 })
+	waitFor(t, "the instrument's entry", func() bool { // may come a moment after its first records
+		id, ok := here.p.Table().Lookup(md.VenueBinance, "BTC-USDT")
+		in, known := here.p.Table().Get(id)
+		return ok && known && in.Native == "BTCUSDT"
+	})
 	waitFor(t, "the declared ring", func() bool { return beta.records.Load() >= 100 })
 	if here.common(t, origin, "ETH-USDT") != 0 {
 		t.Error("trades that were not asked for")

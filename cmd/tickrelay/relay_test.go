@@ -55,8 +55,7 @@ func strategyProcess() int {
 	}
 }
 
-// wsClient is a WebSocket client that collects messages until each of its
-// topics has shown a disconnect gap.
+// wsClient connects and subscribes to every topic of OKX.
 func wsClient(t *testing.T, addr, protocol string) net.Conn {
 	t.Helper()
 	d := ws.Dialer{Protocols: []string{protocol}, Timeout: 10 * time.Second}

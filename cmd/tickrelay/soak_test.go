@@ -50,7 +50,7 @@ func TestSoak(t *testing.T) {
 	if r.Venues != 21 || r.Comparisons == 0 || r.Events == 0 {
 		t.Errorf("hardly anything happened: %+v\n%s", r, p.errors())
 	}
-	for _, f := range []string{"soak.md", "soak.json", "img/soak-latency.svg"} {
+	for _, f := range []string{"soak.md", "soak.json", "img/soak-latency-p99.svg"} {
 		if st, err := os.Stat(filepath.Join(dir, f)); err != nil || st.Size() < 500 {
 			t.Errorf("%s: %v", f, err)
 		}
