@@ -44,7 +44,8 @@ type Poller interface {
 	// Events are level-triggered: Readable repeats in each Poll while bytes or
 	// the end of the stream are unread, Writable while wanted and possible.
 	// An event may name a stream that the caller closed while it worked on an
-	// earlier event of the same Poll; its methods then return net.ErrClosed.
+	// earlier event of the same Poll; its methods then return net.ErrClosed. A
+	// stream may be named twice: whoever gives one away (Release) looks out.
 	Poll(dst []Event, wait time.Duration) ([]Event, error)
 	// Release lets go of a stream without closing it, so that a poller in
 	// another goroutine can Adopt it: the owner calls Release, hands the stream

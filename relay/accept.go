@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tickrelay/nettune"
@@ -24,7 +25,8 @@ type acceptor struct {
 	stats    acceptStats
 	heads    []*head // in the order of their deadlines; done ones are skipped
 	buf      []byte
-	next     int // shard that gets the next connection
+	next     int              // shard that gets the next connection
+	left     []nettune.Stream // that were finished while this Poll's events were served
 }
 
 // head is a request head that is being read.
@@ -77,11 +79,14 @@ func (a *acceptor) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("relay: accept: %w", err)
 		}
+		a.left = a.left[:0]
 		for i := range events {
 			if e := &events[i]; e.Flags&nettune.Accept != 0 {
 				if !a.g.retired.Load() {
 					a.accept()
 				}
+			} else if slices.Contains(a.left, e.Stream) {
+				continue // named twice (TLS), and a shard's by now
 			} else if h, _ := e.Stream.Data().(*head); h != nil && !h.done {
 				if e.Flags&nettune.Closed != 0 {
 					a.refuse(h, refusedTLS, "") // the handshake failed
@@ -91,6 +96,7 @@ func (a *acceptor) run(ctx context.Context) error {
 			}
 		}
 		clear(events)
+		clear(a.left)
 		a.expire(time.Now())
 		if a.g.retired.Load() {
 			a.listener.Close() // once; who takes over has the socket too
@@ -194,6 +200,7 @@ func (a *acceptor) complete(h *head, end int) {
 func (a *acceptor) finish(h *head) {
 	h.done = true
 	h.stream.SetData(nil)
+	a.left = append(a.left, h.stream)
 	a.stats.pending.Add(-1)
 }
 
