@@ -17,6 +17,9 @@ type bookTopic struct {
 	switchBy int64
 	audit    *audit // under way, else nil
 	auditAt  int64  // ns of the last one
+	// mergedTo is the number up to which several lines brought the book: one that is left
+	// alone may still bring what another was first with.
+	mergedTo int64
 	// signals derived from the book; nil: not asked for.
 	signals *signals
 }
@@ -24,7 +27,7 @@ type bookTopic struct {
 // reset empties the book; only a snapshot can start it again.
 func (b *bookTopic) reset() {
 	b.book.Clear()
-	b.state = BookState{Empty: true}
+	b.state, b.mergedTo = BookState{Empty: true}, 0
 	b.audit = nil
 	b.held.clear()
 }
@@ -65,7 +68,8 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 			e.ignore(IgnoreWaiting)
 			return
 		}
-		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && e.spec.MergeBooks && t.several() && t.stale(rx) {
+		late := e.spec.MergeBooks && t.several() || ev.SeqLast <= b.mergedTo
+		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && late && t.stale(rx) {
 			e.ignore(IgnoreDuplicate) // the other line was first
 			return
 		}
@@ -116,6 +120,7 @@ func (e *Engine) bookUpdate(t *topic, ev *Event, recs []md.Record, rx int64) ([]
 		b.book.Set(recs[i].Side, level(&recs[i]))
 	}
 	b.state.Seq, b.state.FromREST, t.staleRun = ev.SeqLast, false, 0
+	e.noteMerged(t)
 	if len(recs) > 0 {
 		b.state.Time = recs[0].TsEvent
 		if depth := e.depthOf(ev); depth != 0 && (b.book.Bids.Len() > depth || b.book.Asks.Len() > depth) {
@@ -201,6 +206,13 @@ func (e *Engine) breakBook(t *topic, reason md.GapReason, now int64) {
 	e.wantBook(t, now, now)
 }
 
+// noteMerged notes how far several lines brought the book.
+func (e *Engine) noteMerged(t *topic) {
+	if e.spec.MergeBooks && t.several() {
+		t.book.mergedTo = t.book.state.Seq
+	}
+}
+
 // bookReplace takes the whole book: as a new start, or, where a live book is
 // repeated, as the difference.
 func (e *Engine) bookReplace(t *topic, ev *Event, recs []md.Record, rx int64) {
@@ -227,6 +239,7 @@ func (e *Engine) bookReplace(t *topic, ev *Event, recs []md.Record, rx int64) {
 		b.book, e.spare = e.spare, b.book
 	}
 	b.state, b.audit = BookState{Seq: ev.SeqLast}, nil
+	e.noteMerged(t)
 	if len(recs) > 0 {
 		b.state.Time = recs[0].TsEvent
 	}
