@@ -27,9 +27,9 @@ type benchPart struct {
 
 // Sizes of bench all.
 const (
-	sizeQuick  = "quick"  // to see that all of them run
-	sizeNormal = "normal" // less than eight minutes
-	sizeFull   = "full"   // each benchmark as it is by itself
+	sizeQuick  = "quick" // to see that all of them run
+	sizeNormal = "normal"
+	sizeFull   = "full" // each benchmark as it is by itself
 )
 
 // benchParts are all that this program has.
@@ -75,8 +75,8 @@ report: text, or JSON, and with --report a folder with bench.md, bench.json and 
 cannot be run here is named with the reason. Run it on a machine that does nothing else, as root
 and in the folder of the sources, where the servers are that the fan-out is compared with.
 
-It takes less than eight minutes. --size full runs each benchmark as it is by itself, in some ten;
---size quick takes about one, to see that all runs: its figures are worth nothing.`,
+--size full runs each benchmark as it is by itself; --size quick is the shortest, to see
+that all of them run: its figures are worth nothing.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if size != sizeQuick && size != sizeNormal && size != sizeFull {
