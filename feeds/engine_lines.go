@@ -33,6 +33,12 @@ type engineLine struct {
 
 	dataAt    int64 // ns of the last market data
 	renewedAt int64 // ns at which silent instruments were subscribed again, 0 if never
+	sentBy    int64 // ns at which the last request of its subscriptions is out
+	scanned   int64 // dataAt at the last scan
+	fresh     bool  // that scan found data
+	quiet     int   // scans without data since the last, while other lines had some
+	lively    int   // scans with data
+	mutes     int   // times the line was left for that, until a connection was lively
 
 	ackBy    int64 // ns at which an answer to a subscription is overdue, 0 for none
 	retryAt  int64 // ns at which refused subscriptions are tried again, 0 for none
@@ -76,7 +82,7 @@ func (e *Engine) Connected(line int, now int64) {
 	if l.up {
 		e.Disconnected(line, now, "connected again")
 	}
-	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals}
+	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals, mutes: l.mutes}
 	if v, ok := e.venue.(Stateful); ok {
 		l.conn = v.NewConn()
 	}
@@ -104,7 +110,7 @@ func (e *Engine) begin(line int, subs []Sub, now int64) {
 		return
 	}
 	sent := now + int64(e.subscribeNew(line, subs, now))*int64(e.spec.SendEvery) // when the last of them leaves
-	l.ackBy = sent + int64(ackWait)
+	l.ackBy, l.sentBy = sent+int64(ackWait), sent
 	for _, s := range subs {
 		if s.Channel == md.ChannelBook {
 			e.awaitBook(e.instruments[e.bySymbol(s.Instrument.Symbol)].topics[s.Channel], sent)

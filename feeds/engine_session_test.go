@@ -246,6 +246,77 @@ func TestEngineMuteLine(t *testing.T) {
 	}
 }
 
+// TestEngineMuteLineBeside: a line that brings nothing while the other one does is made
+// anew, later each time, and nobody notices; a quiet market and a line that has not yet
+// asked for anything are no reason.
+func TestEngineMuteLineBeside(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) {
+		c.Silence, c.Slots, c.Channels = time.Minute, 2, []md.Channel{md.ChannelTrades}
+	})
+	id := 0
+	trade := func(lines ...int) {
+		id++
+		for _, l := range lines {
+			r.frameOn(l, okxTradePush(id))
+		}
+	}
+	// left is after how many seconds the line 1 is left, within most.
+	left := func(most int, each time.Duration) int {
+		for s := range most {
+			trade(0)
+			r.tick(each)
+			for _, a := range r.actions() {
+				if strings.HasPrefix(a, "reconnect 1 mute") {
+					return s + 1
+				} else if strings.HasPrefix(a, "reconnect") {
+					t.Fatal(a)
+				}
+			}
+		}
+		return 0
+	}
+	connect := func(line int) {
+		r.connect(line)
+		r.frameOn(line, `{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}`)
+	}
+	connect(0)
+	connect(1)
+	for range 30 {
+		trade(0, 1)
+		r.tick(time.Second)
+	}
+	r.actions()
+	if s := left(15, time.Second); s != 0 {
+		t.Fatalf("left after %d s", s)
+	}
+	trade(0, 1) // not mute at all
+	first := left(30, time.Second)
+	if first < 19 || first > 22 {
+		t.Fatalf("left after %d s without data beside a line that has some, want some 20", first)
+	}
+	r.disconnect(1)
+	connect(1)
+	if s := left(60, time.Second); s < 39 || s > 42 {
+		t.Errorf("left again after %d s, want some 40", s)
+	}
+	r.disconnect(1)
+	connect(1)
+	if s := left(15, 4*time.Second); s != 0 {
+		t.Errorf("left after %d trades in a quiet market", s)
+	}
+	for range 25 { // it works
+		trade(0, 1)
+		r.tick(time.Second)
+	}
+	r.actions()
+	if s := left(30, time.Second); s < 19 || s > 22 {
+		t.Errorf("left after %d s after all was well, want some 20", s)
+	}
+	if got := r.lines(); strings.Contains(strings.Join(got, "\n"), `"gap"`) || len(got) != id {
+		t.Errorf("%d events for %d trades, or a gap", len(got), id)
+	}
+}
+
 func okxTradePush(id int) string {
 	return fmt.Sprintf(`{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"10","sz":"1","side":"buy","ts":"1700000000000"}]}`, id)
 }

@@ -44,6 +44,7 @@ func (e *Engine) Tick(now int64) {
 	if e.cfg.Silence > 0 && now >= e.nextScan {
 		e.nextScan = now + scanEvery
 		e.scanSilence(now)
+		e.scanMute(now)
 	}
 }
 

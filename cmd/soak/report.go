@@ -98,7 +98,6 @@ func (r *Result) totals() [][]string {
 		{"trades received", count(all.Trades)},
 		{"faults", fmt.Sprintf("%d in %d storms of %s and pauses of %s in the mean", r.faults(), r.Storms, stormLength(secs(r.Asked)), secs(calm/float64(max(1, len(r.Calms)))))},
 		{"comparisons of every book with the exchange's", fmt.Sprintf("%d: %s books, %s levels; %d were repeated", r.Comparisons, count(r.Books), count(r.Levels), r.Repeated)},
-		{fmt.Sprintf("mute connections still held %s after a storm, beside a line that brings all", leftWithin), fmt.Sprint(r.MuteHeld)},
 		{"gaps told to readers", strings.Join(losses, ", ")},
 		{"connections to exchanges, of readers to the relay", fmt.Sprintf("%d, %s", r.Connect, count(all.Sessions))},
 		{"host to strategy, all venues (median of the seconds' p50, p99; worst p99)", fmt.Sprintf("%s, %s; %s", us(p50), us(p99), us(worst))},

@@ -34,9 +34,8 @@ type Result struct {
 	Invariants  []Outcome    `json:"invariants"`
 	Differences []Difference `json:"differences"` // books that did not equal at once
 	Storms      int          `json:"storms"`
-	MuteHeld    int          `json:"mute_connections_held"` // beside live ones, a minute after the faults; over all comparisons
-	Comparisons int          `json:"comparisons"`           // at which every reader's books equalled the exchanges'
-	Repeated    int          `json:"comparisons_repeated"`  // because something that was sent last had been lost
+	Comparisons int          `json:"comparisons"`          // at which every reader's books equalled the exchanges'
+	Repeated    int          `json:"comparisons_repeated"` // because something that was sent last had been lost
 	Books       uint64       `json:"books_compared"`
 	Levels      uint64       `json:"levels_compared"`
 

@@ -58,7 +58,11 @@ type timed struct {
 // readerNames are the processes that judge.
 var readerNames = append(append([]string(nil), strategyNames...), "clients", slowClients)
 
-const slowClients = "slow clients"
+const (
+	slowClients = "slow clients"
+	// historyBytes is full before memory is judged (warmUpMost); the default is not.
+	historyBytes = 16 << 20
+)
 
 // Run runs a soak until its time is over or ctx ends; what was found until then is
 // in the result either way. The error is of a soak that could not be run.
@@ -177,7 +181,7 @@ func (s *soak) relayDir() string { return filepath.Join(ring.DefaultBase, s.rela
 // yaml is the relay's configuration: every venue, every second one over two lines.
 func (s *soak) yaml() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "relay: %s\nlisten: %s\nmetrics: %s\nsocket: %s\nfeeds:\n", s.relay, s.listen, s.metrics, s.socket())
+	fmt.Fprintf(&b, "relay: %s\nlisten: %s\nmetrics: %s\nsocket: %s\nlimits: {history_bytes: %d}\nfeeds:\n", s.relay, s.listen, s.metrics, s.socket(), historyBytes)
 	for i, v := range s.venues {
 		fmt.Fprintf(&b, "  - {venue: %s, url: %q, rest: %q, instruments: [%s], channels: [%s], lines: %d}\n",
 			v.Name, v.URL, v.REST, strings.Join(v.Symbols, ", "), strings.Join(channels(v.Name), ", "), 1+i%2)

@@ -13,9 +13,7 @@ const (
 	// calmRate is the pace of the market, in events per second, until all is whole.
 	calmRate = 5 * RealPace
 	// leftWithin is how long comparisons wait until the feeds have left connections on
-	// which an exchange sends no data any more. A mute line beside one that brings
-	// everything makes nothing wrong; where it is the only one, its books differ, and
-	// after so long no fault explains that (explainWithin).
+	// which an exchange sends no data any more, be it beside one that brings everything.
 	leftWithin = 60 * time.Second
 	// soonWithin is the same where another try follows: less than the feeds' patience
 	// with silent instruments (Hurried), so that no subscription made anew mends what
@@ -64,6 +62,7 @@ func (s *soak) check(ctx context.Context, n int) {
 		// What the readers said of themselves is a second old.
 		pause := time.Now()
 		told := pause
+		s.res.checks[Left] += uint64(s.res.exchange.Withheld)
 		settled := s.until(ctx, settleWithin, func() bool {
 			if time.Since(told) > 20*time.Second {
 				told = time.Now()
@@ -84,8 +83,7 @@ func (s *soak) check(ctx context.Context, n int) {
 			s.unsettled()
 		}
 		if x := &s.res.exchange; x.Withheld > 0 {
-			s.res.MuteHeld += x.Withheld
-			s.cfg.Log.Info("mute connections are still held", "connections", x.Withheld, "venues", strings.Join(x.Mute, ", "))
+			s.violation(Left, "feeds", "", fmt.Sprintf("%d connections that give no data are still held after %s: %s", x.Withheld, leftWithin, strings.Join(x.Mute, ", ")))
 		}
 		if !s.freeze(ctx, n*maxTries+try) {
 			return

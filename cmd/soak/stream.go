@@ -373,21 +373,27 @@ type recent struct {
 
 const recentIDs = 4096
 
+// fill takes ids that no venue has, so that the memory of a topic with few trades does
+// not grow for the whole of a soak.
+func (r *recent) fill() {
+	r.seen, r.ring = make(map[uint64]bool, recentIDs), make([]uint64, recentIDs)
+	for i := range r.ring {
+		r.ring[i] = ^uint64(i)
+		r.seen[r.ring[i]] = true
+	}
+}
+
 // add is false if the id is among them.
 func (r *recent) add(id uint64) bool {
 	if r.seen == nil {
-		r.seen = make(map[uint64]bool, recentIDs)
+		r.fill()
 	}
 	if r.seen[id] {
 		return false
 	}
-	if len(r.ring) < recentIDs {
-		r.ring = append(r.ring, id)
-	} else {
-		delete(r.seen, r.ring[r.at])
-		r.ring[r.at] = id
-		r.at = (r.at + 1) % recentIDs
-	}
+	delete(r.seen, r.ring[r.at])
+	r.ring[r.at] = id
+	r.at = (r.at + 1) % recentIDs
 	r.seen[id] = true
 	return true
 }

@@ -112,6 +112,8 @@ var limitDocs = []keyDoc{
 	{"limits.requests", "20", "1 or more", "requests per second and connection, bursts of 100"},
 	{"limits.queue_messages", "1024", "8 or more", "messages that may wait for one connection"},
 	{"limits.queue_bytes", "4194304", "4096 or more", "bytes that may"},
+	{"limits.history_bytes", "67108864", "65536 or more", "memory of the messages that are kept for clients that come back, of all topics"},
+	{"limits.candle_bytes", "268435456", "1048576 or more", "memory of all candles; beyond it the older half of a topic's bars goes before its day is over"},
 	{"limits.ping_interval", "`30s`", "1s to 1h", "silence after which a WebSocket is pinged"},
 }
 

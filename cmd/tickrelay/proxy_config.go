@@ -19,6 +19,8 @@ type limitsConfig struct {
 	Requests        int    `yaml:"requests"`       // per second and connection
 	QueueMessages   int    `yaml:"queue_messages"` // that wait for one connection
 	QueueBytes      int    `yaml:"queue_bytes"`
+	HistoryBytes    int    `yaml:"history_bytes"` // of all topics, for clients that come back
+	CandleBytes     int    `yaml:"candle_bytes"`
 	PingInterval    string `yaml:"ping_interval"` // silence after which a WebSocket is pinged; default 30s
 }
 
@@ -38,7 +40,7 @@ func (l *limitsConfig) validate(d *yamlDecoder) {
 	}{
 		{"handshakes", l.Handshakes, 1}, {"handshakes_per_address", l.HandshakesEach, 1}, {"topics", l.Topics, 1},
 		{"message_bytes", l.MessageBytes, 125}, {"requests", l.Requests, 1}, {"queue_messages", l.QueueMessages, 8},
-		{"queue_bytes", l.QueueBytes, 4096},
+		{"queue_bytes", l.QueueBytes, 4096}, {"history_bytes", l.HistoryBytes, 1 << 16}, {"candle_bytes", l.CandleBytes, 1 << 20},
 	} {
 		if n.value != 0 && (n.value < n.least || n.value > 1<<30) {
 			d.at("limits."+n.key, "%d: want %d or more, or 0 for the default", n.value, n.least)
@@ -58,7 +60,7 @@ func (l *limitsConfig) ping() time.Duration {
 func (l *limitsConfig) limits() relay.Limits {
 	return relay.Limits{MaxConnsPerAddr: l.ConnsPerAddress, PingEvery: l.ping(), Handshakes: l.Handshakes,
 		HandshakesPerAddr: l.HandshakesEach, MaxTopics: l.Topics, MaxMessage: l.MessageBytes, Requests: l.Requests,
-		QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes}
+		QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes, HistoryBytes: l.HistoryBytes, CandleBytes: l.CandleBytes}
 }
 
 // proxyNetworks reads proxy_protocol: networks, or single addresses.
