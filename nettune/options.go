@@ -22,6 +22,10 @@ type Options struct {
 	// RcvBuf and SndBuf are buffer sizes in bytes, 0 leaves them to the stack.
 	// Granted shows the stack's own accounting, on Linux twice what was asked.
 	RcvBuf, SndBuf int
+	// Unsent is how many bytes may wait in the stack's buffer that were not sent once
+	// (TCP_NOTSENT_LOWAT), 0 leaves it to the stack: what waits there can neither be
+	// conflated nor taken back.
+	Unsent int
 	// UserTimeout ends the connection when sent data stays unacknowledged for
 	// this long (RFC 5482), millisecond steps; 0 the stack's default.
 	UserTimeout time.Duration
@@ -33,11 +37,12 @@ type Options struct {
 }
 
 // DefaultOptions is what a market-data connection wants: no delay, Fast Open,
-// dead peers noticed within about half a minute.
+// dead peers noticed within about half a minute, at most 128 KiB unsent.
 func DefaultOptions() Options {
 	return Options{
 		NoDelay:           true,
 		FastOpen:          true,
+		Unsent:            128 << 10,
 		UserTimeout:       30 * time.Second,
 		KeepAlive:         15 * time.Second,
 		KeepAliveInterval: 5 * time.Second,

@@ -10,7 +10,7 @@ import (
 )
 
 func TestOptionsReadBack(t *testing.T) {
-	all := Options{NoDelay: true, QuickAck: true, Timestamps: true, RcvBuf: 100_000, SndBuf: 90_000,
+	all := Options{NoDelay: true, QuickAck: true, Timestamps: true, RcvBuf: 100_000, SndBuf: 90_000, Unsent: 70_000,
 		UserTimeout: 7 * time.Second, KeepAlive: 11 * time.Second, KeepAliveInterval: 3 * time.Second,
 		KeepAliveCount: 4, BusyPoll: 50 * time.Microsecond}
 	check := func(who string, got Options) {

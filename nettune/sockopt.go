@@ -40,6 +40,9 @@ func applyOptions(fd int, o Options) {
 	if o.SndBuf > 0 {
 		set(unix.SOL_SOCKET, unix.SO_SNDBUF, o.SndBuf)
 	}
+	if o.Unsent > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, o.Unsent)
+	}
 	if o.UserTimeout > 0 {
 		set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout/time.Millisecond))
 	}
@@ -78,6 +81,7 @@ func readOptions(fd int, dialled bool) Options {
 		BusyPoll:    time.Duration(sock(unix.SO_BUSY_POLL)) * time.Microsecond,
 		RcvBuf:      sock(unix.SO_RCVBUF),
 		SndBuf:      sock(unix.SO_SNDBUF),
+		Unsent:      tcp(unix.TCP_NOTSENT_LOWAT),
 		UserTimeout: time.Duration(tcp(unix.TCP_USER_TIMEOUT)) * time.Millisecond,
 	}
 	if dialled {

@@ -41,7 +41,7 @@ type conn struct {
 	head    int // first of queue that is not sent
 	headOff int // bytes of it that are
 	subs    few[uint32, *sub]
-	shed    []*sub // subscriptions that messages were taken from
+	debt    *debt // what the queue had no room for; nil: nothing yet
 
 	client netip.Addr
 	grant  *auth.Grant // never nil once it is a shard's
@@ -73,7 +73,7 @@ type sub struct {
 	// message that was not. Events are left out until the hub sends the state.
 	stale  bool
 	asked  bool // the hub was asked for the state
-	listed bool // is in conn.shed
+	listed bool // is in debt.subs
 	whole  bool // stale, and of more than changes: only a snapshot or a gap will do
 	policy policy
 	from   uint64
@@ -121,6 +121,7 @@ func (c *conn) room() bool {
 		return c.state == connOpen
 	}
 	c.shard.stats.overflows.Add(1)
+	c.owes().spilled = true
 	if c.slowSince == 0 {
 		c.slowSince = c.shard.now
 	}
@@ -192,10 +193,7 @@ func (sb *sub) lose(f *frame) {
 		}
 		sb.missedTo = f.seq
 	}
-	if !sb.listed {
-		sb.listed = true
-		sb.c.shed = append(sb.c.shed, sb)
-	}
+	sb.c.owes().list(sb)
 }
 
 // event queues a message of a subscription, or notes that it was left out.
@@ -262,46 +260,4 @@ func (c *conn) answer(f *frame) {
 		return
 	}
 	c.push(f, nil)
-}
-
-// makeGood tells a connection whose queue is empty again what was left out.
-func (c *conn) makeGood() {
-	shed := c.shed
-	c.shed = nil
-	for _, sb := range shed {
-		sb.listed = false
-		if sb.missedTo != 0 {
-			c.push(sb.gapFrame(), sb)
-		}
-		if sb.stale && !sb.asked {
-			sb.asked = true
-			c.shard.ask(request{op: requestRefresh, conn: c, stream: sb.info.id, from: sb.from,
-				whole: sb.whole || sb.policy != policyConflate})
-		}
-	}
-}
-
-// refresh takes the hub's answer to makeGood.
-func (c *conn) refresh(sb *sub, f *frame) {
-	sb.asked = false
-	if !sb.stale || c.state != connOpen {
-		return
-	}
-	if f != nil && c.full() {
-		// Slow again meanwhile: ask once more when the queue is empty.
-		if !sb.listed {
-			sb.listed = true
-			c.shed = append(c.shed, sb)
-		}
-		return
-	}
-	sb.stale, sb.whole = false, false
-	sb.rebase = f == nil
-	if f == nil {
-		return
-	}
-	if sb.tellsLoss() {
-		sb.tellLoss(f.seq)
-	}
-	c.push(withPrev(f, c.format, sb.from), sb)
 }

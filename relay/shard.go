@@ -272,13 +272,14 @@ func (s *shard) leave(sb *sub) {
 	s.streams[id] = list[:last]
 	sb.c.subs.delete(id)
 	sb.stale, sb.missedTo = false, 0
+	sb.c.answered(sb)
 }
 
 func (s *shard) leaveAll(c *conn) {
 	for _, sb := range c.subs.all() {
 		s.leave(sb)
 	}
-	c.subs, c.shed = few[uint32, *sub]{}, nil
+	c.subs, c.debt = few[uint32, *sub]{}, nil
 	if c.replaying {
 		c.replaying = false
 		delete(s.pasts, c)

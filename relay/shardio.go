@@ -169,7 +169,7 @@ func (s *shard) flush(c *conn) {
 	switch {
 	case c.state == connClosing && c.heard:
 		s.drop(c, closedClient)
-	case c.state == connOpen && len(c.shed) > 0:
+	case c.state == connOpen:
 		c.makeGood()
 	}
 }
