@@ -77,7 +77,7 @@ func (c Coinbase) request(dst [][]byte, subs []Sub, kind string, rq *Requests) [
 			}
 		}
 		tail := func(int) string { return `],"channel":"` + ch.name + `"` + c.signer.member(rq.Now) + "}" }
-		dst = requests(dst, args, `{"type":"`+kind+`","product_ids":[`, tail, rq, coinbaseSpec.SubsPerFrame, 32<<10)
+		dst = requestsOf(dst, args, `{"type":"`+kind+`","product_ids":[`, ch.name, tail, rq, coinbaseSpec.SubsPerFrame, 32<<10)
 	}
 	return dst
 }

@@ -85,7 +85,7 @@ func (c CoinbaseExchange) request(dst [][]byte, subs []Sub, kind string, rq *Req
 		if ch.channel == md.ChannelStatus && len(args) > 0 { // one stream for all products
 			args = []string{""}
 		}
-		dst = requests(dst, args, `{"type":"`+kind+`","product_ids":[`, tail, rq, coinbaseExchangeSpec.SubsPerFrame, 32<<10)
+		dst = requestsOf(dst, args, `{"type":"`+kind+`","product_ids":[`, ch.names, tail, rq, coinbaseExchangeSpec.SubsPerFrame, 32<<10)
 	}
 	return dst
 }

@@ -62,6 +62,34 @@ func TestEngineSharedStreams(t *testing.T) {
 	}
 }
 
+// TestEngineChannelInTail: where requests name the channel last, a channel that comes
+// beside another of the same instrument is asked for, and ends without it.
+func TestEngineChannelInTail(t *testing.T) {
+	for _, c := range []struct {
+		venue        Venue
+		book, trades string
+	}{{Coinbase{}, `"level2"`, `"market_trades"`}, {CoinbaseExchange{}, `"level2_batch"`, `"matches"`}} {
+		t.Run(c.venue.Spec().Name, func(t *testing.T) {
+			books := []md.Channel{md.ChannelBook}
+			r := newEngineRig(t, c.venue, func(cfg *EngineConfig) { cfg.Instruments, cfg.Channels = []string{"*"}, books })
+			r.eng.Catalogue([]md.Instrument{{Symbol: "BTC-USD", Native: "BTC-USD", Kind: md.InstrumentSpot}})
+			r.eng.Start()
+			r.connect(0)
+			r.actions()
+			for _, step := range []struct {
+				channels []md.Channel
+				want     string
+			}{{[]md.Channel{md.ChannelBook, md.ChannelTrades}, `"subscribe" ` + c.trades}, {tradesOnly, `"unsubscribe" ` + c.book}} {
+				if err := r.eng.Reselect([]string{"*"}, step.channels, r.now); err != nil {
+					t.Fatal(err)
+				}
+				r.settle()
+				r.expectActions(step.want, step.want)
+			}
+		})
+	}
+}
+
 // TestEngineSharedByInstruments: a stream of all instruments outlives one of them.
 func TestEngineSharedByInstruments(t *testing.T) {
 	r := newEngineRig(t, OKX{}, func(cfg *EngineConfig) {

@@ -8,9 +8,15 @@ import (
 // requests appends text frames head + args, comma-separated + tail(id), each
 // with at most maxArgs arguments and maxBytes bytes. Repeated arguments, from
 // channels of ours that share one of the venue's, are sent once, those that others
-// live from (Requests.Held) not at all.
+// live from (Requests.Held) not at all. Head and argument name a stream.
 func requests(dst [][]byte, args []string, head string, tail func(id int) string, rq *Requests, maxArgs, maxBytes int) [][]byte {
-	args = slices.DeleteFunc(unique(args), func(a string) bool { return rq.Held(head + a) })
+	return requestsOf(dst, args, head, "", tail, rq, maxArgs, maxBytes)
+}
+
+// requestsOf is requests where the channel, which names a stream with head and argument,
+// stands in the tail.
+func requestsOf(dst [][]byte, args []string, head, channel string, tail func(id int) string, rq *Requests, maxArgs, maxBytes int) [][]byte {
+	args = slices.DeleteFunc(unique(args), func(a string) bool { return rq.Held(head + channel + a) })
 	for len(args) > 0 {
 		end := tail(rq.ID)
 		frame := append([]byte(head), args[0]...)
