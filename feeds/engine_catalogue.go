@@ -142,7 +142,11 @@ func (e *Engine) addExplicit() {
 			e.log.Warn("instrument waits for the catalogue: its name at the venue cannot be told", "instrument", symbol)
 			continue
 		}
-		e.addInstrument(e.unlisted(symbol, native, kindOf(symbol)))
+		kind := kindOf(symbol)
+		if s, k, ok := e.venue.Symbol(native, ""); ok && s == symbol { // some venues' perpetuals are inverse unmarked
+			kind = k
+		}
+		e.addInstrument(e.unlisted(symbol, native, kind))
 	}
 }
 

@@ -3,7 +3,6 @@ package feeds
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,23 +48,16 @@ func (Upbit) Spec() *Spec { return &upbitSpec }
 
 // Subscribe implements Venue: one frame for all.
 func (Upbit) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
-	var trades, books, tops, tickers []string
+	var trades, books, tickers []string
 	for _, s := range subs {
 		code := s.Instrument.Native
 		switch s.Channel {
 		case md.ChannelTrades:
 			trades = append(trades, quoted(code))
-		case md.ChannelBook:
+		case md.ChannelBook, md.ChannelBBO: // one level alone would pass for a whole book once that is selected too
 			books = append(books, quoted(code+".30"))
-		case md.ChannelBBO:
-			tops = append(tops, code)
 		case md.ChannelTicker, md.ChannelStatus:
 			tickers = append(tickers, quoted(code))
-		}
-	}
-	for _, code := range tops {
-		if !slices.Contains(books, quoted(code+".30")) {
-			books = append(books, quoted(code+".1"))
 		}
 	}
 	var types string
