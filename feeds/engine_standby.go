@@ -302,7 +302,7 @@ func (e *Engine) joinStandby(t *topic, line int, now int64) {
 		lb.reset(now)
 		return
 	}
-	lb.state.FromREST, lb.state.Covered = true, len(held.events) == 0
+	lb.state.FromREST, lb.state.Covered = true, len(held.events) == 0 && !e.doubted(line)
 	at := 0
 	for i := range held.events {
 		h := &held.events[i]

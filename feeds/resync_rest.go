@@ -136,12 +136,22 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	}
 }
 
+// doubted reports whether the stream of a book that nothing was held for may not be there
+// yet: the venue has not answered on this line, or has refused something.
+func (e *Engine) doubted(line int) bool {
+	if line < 0 {
+		return true
+	}
+	l := e.line(line)
+	return e.spec.BookTime != 0 && (l.ackBy != 0 || l.refusals != 0)
+}
+
 // join sets the book to the snapshot in e.snap and applies the events held to
 // it, by the venue's own rule; false if they do not fit together.
 func (e *Engine) join(t *topic, now int64) bool {
 	b := t.book
 	base := &e.snap.Events[0]
-	state := BookState{Seq: base.SeqLast, FromREST: true, Covered: len(b.held.events) == 0}
+	state := BookState{Seq: base.SeqLast, FromREST: true, Covered: len(b.held.events) == 0 && !e.doubted(e.upFor(t))}
 	if base.From < base.To {
 		state.Time = e.snap.Recs[base.From].TsEvent
 	}
