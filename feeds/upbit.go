@@ -64,7 +64,7 @@ func (Upbit) Subscribe(dst [][]byte, subs []Sub, rq *Requests) [][]byte {
 	for _, t := range [...]struct {
 		head  string
 		codes []string
-	}{{`{"type":"trade","isOnlyRealtime":true,"codes":[`, trades}, {`{"type":"orderbook","codes":[`, books}, {`{"type":"ticker","codes":[`, tickers}} {
+	}{{`{"type":"trade","codes":[`, trades}, {`{"type":"orderbook","codes":[`, books}, {`{"type":"ticker","codes":[`, tickers}} {
 		if len(t.codes) > 0 {
 			types += t.head + strings.Join(unique(t.codes), ",") + `]},`
 		}

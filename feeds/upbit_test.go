@@ -16,7 +16,7 @@ func upbitFixture() fixture {
 		requests: []requestCase{{
 			subs: []Sub{{md.ChannelBook, btc}, {md.ChannelTrades, btc}, {md.ChannelBBO, btc}, {md.ChannelBBO, eth}, {md.ChannelTicker, btc}, {md.ChannelStatus, btc}},
 			subscribe: []string{
-				`[{"ticket":"tickrelay-1"},{"type":"trade","isOnlyRealtime":true,"codes":["KRW-BTC"]},{"type":"orderbook","codes":["KRW-BTC.30","BTC-ETH.30"]},{"type":"ticker","codes":["KRW-BTC"]},{"format":"SIMPLE"}]`},
+				`[{"ticket":"tickrelay-1"},{"type":"trade","codes":["KRW-BTC"]},{"type":"orderbook","codes":["KRW-BTC.30","BTC-ETH.30"]},{"type":"ticker","codes":["KRW-BTC"]},{"format":"SIMPLE"}]`},
 		}},
 		catalogues: []catalogueCase{{
 			body: `[{"market":"KRW-BTC","korean_name":"비트코인","english_name":"Bitcoin"},{"market":"NONE"}]`,
