@@ -115,6 +115,7 @@ func (e *Engine) delist(in *instrument) {
 	in.gone = true
 	for _, t := range in.topics {
 		if t != nil {
+			e.dropFill(t)
 			e.breakTopic(t, md.GapVenue, md.UnknownMissing, e.now)
 		}
 	}

@@ -118,6 +118,15 @@ func (e *Engine) tickFill(now int64) {
 	}
 }
 
+// dropFills forgets what waits in a part that has no line: nobody can fill the holes.
+func (e *Engine) dropFills(part int) {
+	for _, t := range slices.Clone(e.filling) {
+		if t.part == part {
+			e.dropFill(t)
+		}
+	}
+}
+
 // dropFill forgets what waits for a hole in t.
 func (e *Engine) dropFill(t *topic) {
 	if t.fill.by == 0 {

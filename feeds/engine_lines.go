@@ -140,12 +140,11 @@ func (e *Engine) Disconnected(line int, now int64, reason string) {
 		} else if slot < len(t.standbys) {
 			t.standbys[slot].have = 0
 		}
-		if t.owner == line {
-			e.ownerLost(t, line, md.GapDisconnect, now)
-		}
+		e.lineGone(t, line, md.GapDisconnect, now)
 	}
 	if e.upIn(e.partOf(line)) < 0 {
 		e.dropResyncs(e.partOf(line))
+		e.dropFills(e.partOf(line))
 	}
 }
 

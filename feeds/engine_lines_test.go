@@ -214,6 +214,69 @@ func TestEngineRisingTradesOfTwoLines(t *testing.T) {
 	r.expect("now there is", `gap "disconnect"`)
 }
 
+// TestEngineAllLinesLost: with the last of its lines a topic is broken, also if that line
+// brought nothing of it after the owner was lost; what was parked makes no book of REST
+// while there is no line.
+func TestEngineAllLinesLost(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) { c.Channels = []md.Channel{md.ChannelTrades} })
+	r.connect(0)
+	r.connect(1)
+	r.frameOn(0, okxTradePush(3))
+	r.frameOn(1, okxTradePush(3))
+	r.expect("a trade", `"id":"3"`)
+	r.disconnect(0)
+	r.expect("the other line goes on")
+	r.disconnect(1)
+	r.expect("trades", `gap "disconnect"`)
+
+	r = liveBinance(t)
+	r.connect(1)
+	r.frameOn(1, tradeFrame(7, "10.5", "1"))
+	r.frameOn(1, quoteFrame(100, "10.0", "11.0"))
+	r.frameOn(1, depth(90, 100, `["10.0","1"]`, ``))
+	r.expect("nothing new")
+	r.frameOn(0, depth(103, 103, `["9.4","1"]`, ``)) // parked
+	r.actions()
+	r.disconnect(0)
+	r.disconnect(1)
+	r.expect("book and quotes", `binance.book gap "disconnect"`, `binance.bbo gap "disconnect"`)
+	r.tick(2 * time.Second)
+	r.expectActions("nothing is asked for without a line")
+	r.expect("nothing is shown")
+	r.connect(0)
+	r.frame(tradeFrame(9, "10.5", "1"))
+	r.expect("the trade that is missing is told", `binance.trades gap "missed":1`, `"id":"9"`)
+}
+
+// TestEngineMaintenanceOnTwoLines: a notice that comes on every line breaks what they
+// brought together, one that comes on one line alone does not.
+func TestEngineMaintenanceOnTwoLines(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) { c.Channels = []md.Channel{md.ChannelTrades} })
+	r.connect(0)
+	r.connect(1)
+	r.frameOn(0, okxTradePush(3))
+	r.frameOn(1, okxTradePush(3))
+	r.lines()
+	notice := `{"arg":{"channel":"status"},"data":[{"title":"upgrade","state":"ongoing","serviceType":"0","env":"1","ts":"1700000000000"}]}`
+	trades := func() int {
+		n := 0
+		for _, l := range r.lines() {
+			if strings.Contains(l, "okx.trades") && strings.Contains(l, `"venue"`) {
+				n++
+			}
+		}
+		return n
+	}
+	r.frameOn(0, notice)
+	if n := trades(); n != 0 {
+		t.Errorf("%d gaps after a notice on one line", n)
+	}
+	r.frameOn(1, notice)
+	if n := trades(); n != 1 {
+		t.Errorf("%d gaps after a notice on both lines, want 1", n)
+	}
+}
+
 // TestSeen compares the memory of trades with a map over far more than it
 // holds, and counts allocations.
 func TestSeen(t *testing.T) {

@@ -156,11 +156,14 @@ func (e *Engine) chainFrames(line int, d *Decoded, now int64) {
 	e.reconnect(line, "the venue's numbers of the connection's frames have a hole")
 }
 
-// paused breaks what a line brought while the venue pauses.
+// paused breaks what a line brought while the venue pauses, unless another line has not
+// been told so: until its next data the line brings nothing.
 func (e *Engine) paused(line int, now int64) {
+	bit := e.bit(line)
 	for _, t := range e.topics {
-		if t.owner == line {
-			e.ownerLost(t, line, md.GapVenue, now)
+		if t.owner == line || t.part == e.partOf(line) && t.lines&bit != 0 {
+			t.lines &^= bit
+			e.lineGone(t, line, md.GapVenue, now)
 		}
 	}
 }

@@ -104,6 +104,14 @@ func (e *Engine) mergeOf(t *topic, withID bool) merge {
 	return mergeStandby
 }
 
+// lineGone does what is due when a line no longer brings t. A topic whose owner went
+// before, and that others went on with, is lost with the last of them.
+func (e *Engine) lineGone(t *topic, line int, reason md.GapReason, now int64) {
+	if t.owner == line || t.owner < 0 && t.lines == 0 {
+		e.ownerLost(t, line, reason, now)
+	}
+}
+
 // ownerLost finds t another owner after its line was lost or lost its place; t
 // is broken only if nobody can go on without a hole.
 func (e *Engine) ownerLost(t *topic, line int, reason md.GapReason, now int64) {
