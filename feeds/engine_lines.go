@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"slices"
 	"time"
 
 	"tickrelay/ring/md"
@@ -129,6 +130,7 @@ func (e *Engine) Disconnected(line int, now int64, reason string) {
 	l.up, l.leaving, l.ackBy, l.retryAt = false, false, 0, 0
 	e.log.Info("line lost", "line", line, "reason", reason)
 	bit := e.bit(line)
+	e.fetches = slices.DeleteFunc(e.fetches, func(f fetching) bool { return f.line == line })
 	for _, t := range e.topics {
 		if t.owner != line && (t.part != e.partOf(line) || t.lines&bit == 0) {
 			continue

@@ -136,6 +136,9 @@ func (e *Engine) ownerLost(t *topic, line int, reason md.GapReason, now int64) {
 		}
 	}
 	e.breakTopic(t, reason, md.UnknownMissing, now)
+	if t.book != nil && e.spec.BookTime != 0 {
+		t.book.resync.req = 0 // what was held for the answer is gone, and no number would show it
+	}
 	if t.book != nil && t.state != TopicRefused && e.upFor(t) >= 0 {
 		e.wantBook(t, now, now)
 	}

@@ -80,12 +80,13 @@ func (h *hub) attached(r *request, ctx context.Context, waiters func(func())) {
 	at := r.att
 	at.rings = r.rings
 	if table, unmap := at.rings.TakeTable(); table != nil {
-		h.useTable(table)
-		if h.unmap != nil {
-			old := h.unmap
+		old := unmap // of the same relay again: the view in use stays
+		if h.useTable(table) {
+			old, h.unmap = h.unmap, unmap
+		}
+		if old != nil {
 			time.AfterFunc(keepTable, func() { _ = old() })
 		}
-		h.unmap = unmap
 	}
 	h.stats.ringsDown.Add(-1)
 	h.attachEach(at, at.rings.Consumers(), ctx, waiters)
@@ -109,7 +110,8 @@ func (h *hub) ringOf(at *attachment) (last bool) {
 	if !at.ending {
 		at.ending = true
 		// A ring alone may end, when the relay gives it up: then the others follow.
-		time.AfterFunc(endTogether, func() { h.inbox.put(request{op: requestDetach, att: at, rings: at.rings}) })
+		rings := at.rings // by then there may be new ones, which are to stay
+		time.AfterFunc(endTogether, func() { h.inbox.put(request{op: requestDetach, att: at, rings: rings}) })
 	}
 	return !slices.ContainsFunc(h.inputs, func(in *input) bool { return in.att == at && !in.gone })
 }

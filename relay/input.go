@@ -135,13 +135,16 @@ func (h *hub) opened(r *request) {
 }
 
 // useTable makes the table of rings just opened the gateway's.
-func (h *hub) useTable(table *md.TableView) {
-	if id := table.ID(); id != h.table.ID() {
-		h.log.Info("instrument table replaced", "table", id)
-		h.table = table
-		h.shown.Store(table)
-		h.retireAll()
+func (h *hub) useTable(table *md.TableView) (used bool) {
+	id := table.ID()
+	if id == h.table.ID() {
+		return false
 	}
+	h.log.Info("instrument table replaced", "table", id)
+	h.table = table
+	h.shown.Store(table)
+	h.retireAll()
+	return true
 }
 
 // closeInputs ends the waiters and closes the rings; a waiter that still sleeps is

@@ -60,8 +60,10 @@ var readerNames = append(append([]string(nil), strategyNames...), "clients", slo
 
 const (
 	slowClients = "slow clients"
-	// historyBytes is full before memory is judged (warmUpMost); the default is not.
+	// historyBytes and candleBytes are full before memory is judged (warmUpMost); the
+	// defaults take an hour, and a day.
 	historyBytes = 16 << 20
+	candleBytes  = 1 << 20
 )
 
 // Run runs a soak until its time is over or ctx ends; what was found until then is
@@ -181,7 +183,7 @@ func (s *soak) relayDir() string { return filepath.Join(ring.DefaultBase, s.rela
 // yaml is the relay's configuration: every venue, every second one over two lines.
 func (s *soak) yaml() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "relay: %s\nlisten: %s\nmetrics: %s\nsocket: %s\nlimits: {history_bytes: %d}\nfeeds:\n", s.relay, s.listen, s.metrics, s.socket(), historyBytes)
+	fmt.Fprintf(&b, "relay: %s\nlisten: %s\nmetrics: %s\nsocket: %s\nlimits: {history_bytes: %d, candle_bytes: %d}\nfeeds:\n", s.relay, s.listen, s.metrics, s.socket(), historyBytes, candleBytes)
 	for i, v := range s.venues {
 		fmt.Fprintf(&b, "  - {venue: %s, url: %q, rest: %q, instruments: [%s], channels: [%s], lines: %d}\n",
 			v.Name, v.URL, v.REST, strings.Join(v.Symbols, ", "), strings.Join(channels(v.Name), ", "), 1+i%2)
