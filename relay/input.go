@@ -134,7 +134,7 @@ func (h *hub) opened(r *request) {
 	h.log.Info("ring opened", "ring", in.c.Name(), "venue", in.c.Venue().String())
 }
 
-// useTable makes the table of rings just opened the gateway's.
+// useTable makes the table of rings just opened the gateway's, unless it is the one in use.
 func (h *hub) useTable(table *md.TableView) (used bool) {
 	id := table.ID()
 	if id == h.table.ID() {
