@@ -66,6 +66,7 @@ type Publisher struct {
 	byName map[string]*outTopic
 	dirty  []*outTopic // with records in their batch
 
+	foreign bool  // another venue's records were refused, and that was logged
 	leading int64 // epoch that is published, 0: none
 	frames  frameQueue
 	listAt  time.Time

@@ -65,6 +65,14 @@ func (p *Publisher) topicOf(instrument uint32, c md.Channel) *outTopic {
 	if !ok || c == md.ChannelAll {
 		return nil
 	}
+	if in.Venue != p.cfg.Venue { // a feed's ring outlives its change to another venue
+		if !p.foreign {
+			p.foreign = true
+			p.log.Error("a feed of this venue now brings another one's records, which are not published: restart the relay",
+				"other", in.Venue.String(), "instrument", in.Symbol)
+		}
+		return nil
+	}
 	topic := md.Topic{Venue: p.cfg.Venue, Channel: c, Symbol: in.Symbol}
 	t := &outTopic{topic: topic, short: c.String() + "." + in.Symbol, subject: p.sub.topic(topic), wanted: p.wants(topic)}
 	for int(instrument) >= len(p.byKey) {
