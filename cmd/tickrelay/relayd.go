@@ -175,10 +175,10 @@ func (r *relayd) run(ctx context.Context) error {
 		part("debug", r.debug.run)
 	}
 	if r.alone != nil {
+		r.alone.control, r.alone.leave = context.WithCancel(ctx) // which the parts use
+		defer r.alone.leave()
 		part("handover", r.succeed)
 		part("feeds", r.watchFeeds)
-		r.alone.control, r.alone.leave = context.WithCancel(ctx)
-		defer r.alone.leave()
 		r.log.Info("gateway started", "relay", r.cfg.Relay, "listen", r.gw.Addr(), "socket", r.socket)
 	} else {
 		r.startLocal(part, cancel)
