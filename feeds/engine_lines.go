@@ -157,7 +157,7 @@ func (e *Engine) retryRefused(line int, now int64) {
 	bit := e.bit(line)
 	var subs []Sub
 	for _, t := range e.carried(line) {
-		if t.lines&bit == 0 && !t.inst.gone && len(subs) < max(1, e.spec.SubsPerConn) {
+		if t.lines&bit == 0 && !t.inst.gone && (e.spec.SubsPerConn == 0 || len(subs) < e.spec.SubsPerConn) {
 			subs = append(subs, Sub{t.ch, &t.inst.md})
 		}
 	}

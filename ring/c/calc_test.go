@@ -65,6 +65,9 @@ func TestDecimals(t *testing.T) {
 		fmt.Fprintf(&ask, "names %d\n", v)
 		fmt.Fprintf(&want, "%s %s %s\n", md.Venue(v), md.Channel(v), md.GapReason(v))
 	}
+	// A new epoch of its venue empties a book, one of another venue does not.
+	fmt.Fprintf(&ask, "beat 1 1\nbeat 1 2\n")
+	fmt.Fprintf(&want, "0\n1\n")
 	check := func(t *testing.T, args ...string) {
 		got := strings.Split(strings.TrimSpace(run(t, ask.Bytes(), args[0], args[1:]...)), "\n")
 		questions := strings.Split(strings.TrimSpace(ask.String()), "\n")

@@ -2,6 +2,29 @@
  * numbers, names, and lines of the control socket. */
 #include "tickrelay.h"
 
+/* A live book of one venue, and the stream's heartbeat of another. */
+static int live_after(unsigned venue, unsigned beats) {
+    tr_book b;
+    tr_record r;
+    int live;
+    memset(&b, 0, sizeof b);
+    memset(&r, 0, sizeof r);
+    r.kind = TR_HEARTBEAT, r.venue = (uint16_t)venue, r.side = TR_CH_BOOK, r.id = 7;
+    tr_book_apply(&b, &r);
+    r.kind = TR_BOOK, r.flags = TR_SNAPSHOT, r.side = TR_CLEAR, r.seq = 1;
+    tr_book_apply(&b, &r);
+    r.side = TR_BID, r.price = 10, r.size = 1;
+    tr_book_apply(&b, &r);
+    r.side = TR_END;
+    tr_book_apply(&b, &r);
+    memset(&r, 0, sizeof r);
+    r.kind = TR_HEARTBEAT, r.venue = (uint16_t)beats, r.side = TR_CH_ALL, r.id = 8;
+    tr_book_apply(&b, &r);
+    live = b.state == TR_BOOK_LIVE && b.bids.n == 1;
+    tr_book_free(&b);
+    return live;
+}
+
 static void answer(const char *line) {
     long long a, b;
     int ae, be;
@@ -18,6 +41,8 @@ static void answer(const char *line) {
         printf("%d %lld\n", ok, ok ? (long long)out : 0);
     } else if (sscanf(line, "names %d", &ae) == 1) {
         printf("%s %s %s\n", tr_venue_name((unsigned)ae), tr_channel_name((unsigned)ae), tr_gap_reason((unsigned)ae));
+    } else if (sscanf(line, "beat %d %d", &ae, &be) == 2) {
+        printf("%d\n", live_after((unsigned)ae, (unsigned)be));
     } else if (!strncmp(line, "json ", 5)) {
         tr_answer *ans = (tr_answer *)calloc(1, sizeof *ans);
         size_t n = strlen(line + 5);

@@ -28,6 +28,7 @@ typedef struct tr_book {
     int8_t price_exp, size_exp;
     uint8_t state;  /* enum tr_book_state */
     uint8_t reason; /* why it is broken, enum tr_gap_reason */
+    uint16_t venue; /* of its records, 0 before the first */
     uint64_t seq;   /* number of the last record applied or lost */
     uint64_t epoch; /* of the last heartbeat */
     int64_t ts_event, ts_recv;
@@ -135,6 +136,7 @@ static inline bool tr_book_level(tr_book *b, const tr_record *r) {
 
 static inline void tr_book_heartbeat(tr_book *b, const tr_record *r) {
     if (r->side != TR_CH_BOOK && r->side != TR_CH_ALL) return;
+    if (r->side == TR_CH_ALL && b->venue && r->venue != b->venue) return; /* epochs are a venue's */
     if (r->id != b->epoch) { /* numbers begin again */
         b->bids.n = b->asks.n = 0;
         b->state = TR_BOOK_EMPTY;
@@ -176,9 +178,11 @@ static inline void tr_book_live(tr_book *b, const tr_record *r) {
 }
 
 /* tr_book_apply takes the next record of the book's instrument, of any kind;
- * the whole stream's heartbeats (instrument 0, side 0) go to every book. It
- * checks that the numbers chain, so no loss goes unseen. */
+ * the whole stream's heartbeats (instrument 0, side 0) go to every book, those
+ * of other venues do nothing. It checks that the numbers chain, so no loss goes
+ * unseen. */
 static inline void tr_book_apply(tr_book *b, const tr_record *r) {
+    if (r->kind != TR_HEARTBEAT || r->side != TR_CH_ALL) b->venue = r->venue;
     if (r->kind == TR_BOOK && (r->flags & TR_SNAPSHOT))
         tr_book_snapshot(b, r);
     else if (r->kind == TR_BOOK)
