@@ -16,6 +16,8 @@ type instrument struct {
 
 	lastData int64 // ns of the last event, 0 before the first
 	longest  int64 // ns of the longest pause between two events
+	alarmAt  int64 // ns of the last alarm
+	back     int   // events since
 	patience int64 // ns of silence allowed beyond the configured, after false alarms
 }
 
@@ -26,7 +28,18 @@ func (in *instrument) heard(now, since int64) {
 		in.longest = max(in.longest, now-max(in.lastData, since))
 	}
 	in.lastData = now
+	if in.patience == 0 {
+		return
+	}
+	if in.back++; in.back >= rightAlarm && now-in.alarmAt <= in.patience/2 {
+		in.patience = 0
+	}
 }
+
+// rightAlarm is how many events within the silence that was allowed before an alarm show
+// that it was right: the market was not quiet, and the next alarm is not to come later.
+// What a new subscription brings of a quiet market is fewer.
+const rightAlarm = 24
 
 // heldBook is the instrument's book if it holds levels, else nil.
 func (in *instrument) heldBook() *Book {

@@ -228,6 +228,32 @@ func TestEngineSilenceAfterOutage(t *testing.T) {
 	}
 }
 
+// TestEngineRightAlarms: an alarm after which the market turns out to be lively does not
+// make the next one come later, one in a quiet market does.
+func TestEngineRightAlarms(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) { c.Silence, c.Channels = 10*time.Second, []md.Channel{md.ChannelTrades} })
+	r.connect(0)
+	id := 0
+	for alarm := range uint64(5) {
+		for range 30 {
+			id++
+			r.frame(okxTradePush(id))
+			r.tick(100 * time.Millisecond)
+		}
+		r.tick(12 * time.Second)
+		if n := r.eng.Stats().Silences.Load(); n != alarm+1 {
+			t.Fatalf("%d alarms after %d times of silence", n, alarm+1)
+		}
+		r.frame(`{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}`)
+	}
+	id++
+	r.frame(okxTradePush(id))
+	r.tick(12 * time.Second)
+	if n := r.eng.Stats().Silences.Load(); n != 5 {
+		t.Errorf("%d alarms, want the sixth to come later in a quiet market", n)
+	}
+}
+
 // TestEngineMuteLine: a connection that answers requests and gives no data is subscribed
 // again once, then made anew.
 func TestEngineMuteLine(t *testing.T) {

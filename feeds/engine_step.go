@@ -23,7 +23,7 @@ func (e *Engine) Stepped(d int64) {
 		shift(&l.since, &l.dataAt, &l.scanned, &l.sentBy, &l.renewedAt, &l.firstBad, &l.ackBy, &l.retryAt)
 	}
 	for _, in := range e.instruments {
-		shift(&in.lastData)
+		shift(&in.lastData, &in.alarmAt)
 	}
 	for _, t := range e.topics {
 		shift(&t.ownerAt, &t.fill.by, &t.wonAt, &t.staleSince)
