@@ -38,7 +38,7 @@ type engineLine struct {
 	scanned   int64 // dataAt at the last scan
 	fresh     bool  // that scan found data
 	quiet     int   // scans without data since the last, while other lines had some
-	lively    int   // scans with data
+	lively    int   // scans with data beside another line's
 	mutes     int   // times the line was left for that, until a connection was lively
 
 	ackBy    int64 // ns at which an answer to a subscription is overdue, 0 for none

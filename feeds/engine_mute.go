@@ -12,24 +12,26 @@ const (
 // scanMute leaves lines that answer pings and bring nothing while another line of their
 // part brings data: nobody would miss them before the other one is lost. Seconds in which
 // no line brings anything prove nothing. Where a venue serves one connection only, each
-// try waits twice as long as the one before, until one of them brings data for as long as
-// a mute one is given. Call it once per scanEvery.
+// try of a line waits twice as long as its last, until it brings data beside another one
+// for as long as a mute one is given. Call it once per scanEvery.
 func (e *Engine) scanMute(now int64) {
 	need := int(max(e.cfg.Silence/muteShare, muteLeast) / time.Duration(scanEvery))
 	for i := range e.lines {
 		l := &e.lines[i]
 		l.fresh, l.scanned = l.dataAt != l.scanned, l.dataAt
-		if !l.usable() || !l.fresh {
-			continue
-		}
-		l.quiet = 0
-		if l.lively++; l.lively >= need {
-			l.mutes = 0
+		if l.fresh {
+			l.quiet = 0
 		}
 	}
 	for i := range e.lines {
 		l := &e.lines[i]
-		if !l.usable() || l.fresh || now < l.sentBy || !e.freshBeside(i) {
+		if !l.usable() || now < l.sentBy || !e.freshBeside(i) {
+			continue
+		}
+		if l.fresh {
+			if l.lively++; l.lively >= need {
+				l.mutes = 0
+			}
 			continue
 		}
 		if l.quiet++; l.quiet >= need<<min(l.mutes, muteDoublings) {

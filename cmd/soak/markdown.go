@@ -43,6 +43,7 @@ func (r *Result) writeMarkdown(w io.Writer) error {
 const limits = `## What this does not show
 
 - The exchanges are simulated: that the decoders read the real ones' frames is for recorded frames to show.
+- The gateway's history and candles are bounded more tightly than by default, so that they are full before memory is judged.
 - Feeds wait as briefly as simulated exchanges allow (back-off, rate limits, silence); all that decides what is right is as always.
 - The clock step is one of the feeds' own wall clock, forwards and back. The host's clock, which others use too, and the kernel's receive times are not stepped.
 - Coinbase Exchange, Bitstamp and Kraken get no update lost or swapped within the exchange: their protocols cannot show it.

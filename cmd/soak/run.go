@@ -60,8 +60,8 @@ var readerNames = append(append([]string(nil), strategyNames...), "clients", slo
 
 const (
 	slowClients = "slow clients"
-	// historyBytes and candleBytes are full before memory is judged (warmUpMost); the
-	// defaults take an hour, and a day.
+	// historyBytes and candleBytes bound what fills up by design, so that it is full
+	// before memory is judged (warmUpMost). The defaults are larger.
 	historyBytes = 16 << 20
 	candleBytes  = 1 << 20
 )
