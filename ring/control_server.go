@@ -133,8 +133,8 @@ func (c ServeConfig) listen(path string) (*net.UnixListener, error) {
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("%w: a relay answers there", ErrBusy)
-	} else if errors.Is(err, unix.ECONNREFUSED) {
-		os.Remove(path)
+	} else if st, e := os.Lstat(path); errors.Is(err, unix.ECONNREFUSED) && e == nil && st.Mode()&os.ModeSocket != 0 {
+		os.Remove(path) // other files refuse connections too
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -55,7 +54,7 @@ func OpenDir(base, relay string, perm Perm) (*Dir, error) {
 		return nil, fmt.Errorf("ring: relay directory %s: %w", d.path, err)
 	}
 	d.lock = lock
-	if err := removeFiles(d.path); err != nil {
+	if err := errors.Join(d.permit(), removeFiles(d.path)); err != nil {
 		d.lock.close()
 		return nil, fmt.Errorf("ring: relay directory %s: reclaim: %w", d.path, err)
 	}
@@ -75,23 +74,26 @@ func (d *Dir) make(base string) error {
 			return err
 		}
 	}
-	mode := d.perm.mode(0o700, 0o050)
-	if err := os.Mkdir(d.path, mode); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := checkBase(base); err != nil {
 		return err
 	}
-	st, err := os.Lstat(d.path)
-	if err != nil {
+	if err := os.Mkdir(d.path, d.mode()); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !st.IsDir() || !ok || int(sys.Uid) != os.Geteuid() {
-		return fmt.Errorf("is no directory of this user: %w", os.ErrPermission)
-	}
+	return checkOwn(d.path)
+}
+
+func (d *Dir) mode() os.FileMode { return d.perm.mode(0o700, 0o050) }
+
+// permit gives the directory its group and mode. Only who has the lock may: a
+// relay that lives keeps its own.
+func (d *Dir) permit() error {
 	if d.perm.Group != 0 {
 		if err := os.Lchown(d.path, -1, d.perm.Group); err != nil {
 			return err
 		}
 	}
-	return os.Chmod(d.path, mode)
+	return os.Chmod(d.path, d.mode())
 }
 
 // takeDirLock locks a relay's directory. A reclaimer may remove the lock file
@@ -99,7 +101,7 @@ func (d *Dir) make(base string) error {
 // will see, and we try again.
 func takeDirLock(dir string, create bool) (*descriptor, error) {
 	path := filepath.Join(dir, lockName)
-	flags := unix.O_RDWR | unix.O_CLOEXEC | unix.O_NOFOLLOW
+	flags := unix.O_RDWR | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	if create {
 		flags |= unix.O_CREAT
 	}
@@ -146,25 +148,22 @@ func removeFiles(dir string) error {
 
 // ReclaimDead removes the directories of relays that died, below base ("" means
 // DefaultBase), and returns their names. Those of living relays and of other
-// users are left alone.
+// users are left alone, by root too.
 func ReclaimDead(base string) ([]string, error) {
 	if base == "" {
 		base = DefaultBase
 	}
-	entries, err := os.ReadDir(base)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+	own, err := ownDirs(base)
 	if err != nil {
 		return nil, fmt.Errorf("ring: reclaim: %w", err)
 	}
 	var gone []string
 	var errs []error
-	for _, e := range entries {
-		dir := filepath.Join(base, e.Name())
+	for _, name := range own {
+		dir := filepath.Join(base, name)
 		lock, err := takeDirLock(dir, false)
 		if err != nil {
-			continue // alive, another user's, or no relay's directory
+			continue // alive, or no relay's directory
 		}
 		err = errors.Join(removeFiles(dir), os.Remove(filepath.Join(dir, lockName)), os.Remove(dir))
 		lock.close()
@@ -172,7 +171,7 @@ func ReclaimDead(base string) ([]string, error) {
 			errs = append(errs, fmt.Errorf("ring: reclaim %s: %w", dir, err))
 			continue
 		}
-		gone = append(gone, e.Name())
+		gone = append(gone, name)
 	}
 	return gone, errors.Join(errs...)
 }

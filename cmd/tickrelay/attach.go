@@ -1,13 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/user"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -281,38 +277,4 @@ func (r *relayd) nearest(topic string) []string {
 		return a < b || a == b && near[i] < near[j]
 	})
 	return near[:min(3, len(near))]
-}
-
-// relayInfo is what a running relay says of itself in its directory.
-type relayInfo struct {
-	PID    int    `json:"pid"`
-	Socket string `json:"socket"`
-	HTTP   string `json:"http"`
-}
-
-const infoFile = "relay.json"
-
-func (r *relayd) announce() error {
-	info := relayInfo{PID: os.Getpid(), Socket: r.socket}
-	if r.gw != nil {
-		info.HTTP = r.gw.Addr().String()
-	}
-	data, err := json.Marshal(info)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(r.dir.Path(), infoFile), data, 0o644)
-}
-
-// readInfo reads what the relay in dir says of itself.
-func readInfo(dir string) (relayInfo, error) {
-	var info relayInfo
-	data, err := os.ReadFile(filepath.Join(dir, infoFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return info, fmt.Errorf("no relay has run in %s", dir)
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &info)
-	}
-	return info, err
 }

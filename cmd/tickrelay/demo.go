@@ -76,7 +76,7 @@ two ingests of which one leads per venue, two gateways. Kill any of them.`,
 }
 
 func demo(ctx context.Context, o demoOptions, log *slog.Logger, out io.Writer) error {
-	reclaim(log)
+	reclaim(ring.DefaultBase, log)
 	cfg := &fileConfig{Listen: o.listen}
 	cfg.withDefaults()
 	feeds, stopSim, err := demoExchanges(ctx, o, log)

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tickrelay/relay/bus/natsserver"
+	"tickrelay/ring"
 )
 
 const (
@@ -277,7 +278,7 @@ func natsCommand() *cobra.Command {
 
 // demoCluster runs the simulated exchanges and the cluster on them.
 func demoCluster(ctx context.Context, o demoOptions, log *slog.Logger, out, stderr io.Writer) error {
-	reclaim(log)
+	reclaim(ring.DefaultBase, log)
 	dir, err := os.MkdirTemp("", "tickrelay-cluster")
 	if err != nil {
 		return err

@@ -65,11 +65,14 @@ func writeStatus(path string, list []relay.FeedStatus) error {
 	return os.Rename(next, path)
 }
 
+// maxStatus bounds the file in bytes.
+const maxStatus = 16 << 20
+
 // remoteStatus reads how the feeds of another process are. When nobody writes, all are
 // stopped.
 func remoteStatus(dir string, configured []feedConfig) []relay.FeedStatus {
 	var s feedsStatus
-	data, err := os.ReadFile(filepath.Join(dir, feedsFile))
+	data, err := readPlain(filepath.Join(dir, feedsFile), maxStatus)
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}

@@ -87,7 +87,7 @@ func runRelay(ctx context.Context, cfg *fileConfig, o runOptions, log *slog.Logg
 	if o.gatewayOnly {
 		r, err = newGatewayd(ctx, cfg, o, log)
 	} else {
-		reclaim(log)
+		reclaim(ring.DefaultBase, log)
 		defer holdCPULatency(cfg.CPULatency, log)()
 		r, err = newRelayd(cfg, o, log)
 	}
@@ -114,18 +114,20 @@ func (r *relayd) welcome(out io.Writer) {
 	}
 }
 
-// reclaim removes what relays that died have left behind: their directories, and
-// the sockets that they named there.
-func reclaim(log *slog.Logger) {
+// reclaim removes what relays of this user that died have left behind: their
+// directories, and the sockets that they named there.
+func reclaim(base string, log *slog.Logger) {
 	sockets := map[string]string{}
-	if dirs, err := os.ReadDir(ring.DefaultBase); err == nil {
-		for _, d := range dirs {
-			if info, err := readInfo(filepath.Join(ring.DefaultBase, d.Name())); err == nil {
-				sockets[d.Name()] = info.Socket
-			}
+	own, err := ring.OwnDirs(base)
+	for _, name := range own {
+		if info, err := readInfo(filepath.Join(base, name)); err == nil {
+			sockets[name] = info.Socket
 		}
 	}
-	gone, err := ring.ReclaimDead(ring.DefaultBase)
+	var gone []string
+	if err == nil {
+		gone, err = ring.ReclaimDead(base)
+	}
 	if err != nil {
 		log.Warn("leftovers of dead relays not removed", "err", err)
 	}
@@ -135,9 +137,14 @@ func reclaim(log *slog.Logger) {
 	}
 }
 
-// removeDead removes a socket that nobody listens on.
+// removeDead removes a socket of this user that nobody listens on. Other files
+// refuse a connection as well and are left alone.
 func removeDead(socket string) {
-	if socket == "" {
+	st, err := os.Lstat(socket)
+	if err != nil {
+		return
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); st.Mode()&os.ModeSocket == 0 || !ok || int(sys.Uid) != os.Geteuid() {
 		return
 	}
 	conn, err := net.DialTimeout("unix", socket, time.Second)
