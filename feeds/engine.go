@@ -200,7 +200,7 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 		return nil
 	}
 	l.answered()
-	l.dataAt = rxNs
+	l.data(rxNs)
 	e.stats.Events.Add(uint64(len(d.Events)))
 	if ts := d.Recs; len(ts) > 0 && ts[0].TsEvent > rxNs {
 		e.stats.EarlyEvents.Add(1)
@@ -222,7 +222,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		e.ignore(IgnoreInstrument)
 		return
 	}
-	in.heard(rx, e.lines[line].since)
+	in.heard(rx, &e.lines[line], int64(e.cfg.Silence))
 	t := in.topics[ev.Channel]
 	if t == nil {
 		if !e.wants[ev.Channel] {

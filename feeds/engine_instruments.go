@@ -21,24 +21,27 @@ type instrument struct {
 	patience int64 // ns of silence allowed beyond the configured, after false alarms
 }
 
-// heard notes that data came over a line that is up since then: the watchdog learns how
-// quiet is normal. A time without a line says nothing about that.
-func (in *instrument) heard(now, since int64) {
+// heard notes that data came over a line: the watchdog learns how quiet is normal. A time
+// without a line says nothing about that, and one in which the line brought nothing of any
+// instrument may be the venue's silence as well as the market's: it counts half.
+func (in *instrument) heard(now int64, l *engineLine, silence int64) {
 	if in.lastData != 0 {
-		in.longest = max(in.longest, now-max(in.lastData, since))
+		from := max(in.lastData, l.since)
+		whole := max(0, min(now, l.resumedAt)-max(from, l.pausedAt))
+		in.longest = max(in.longest, now-from-whole/2)
 	}
 	in.lastData = now
 	if in.patience == 0 {
 		return
 	}
-	if in.back++; in.back >= rightAlarm && now-in.alarmAt <= in.patience/2 {
+	if in.back++; in.back >= rightAlarm && now-max(in.alarmAt, l.since) <= silence/2 {
 		in.patience = 0
 	}
 }
 
-// rightAlarm is how many events within the silence that was allowed before an alarm show
-// that it was right: the market was not quiet, and the next alarm is not to come later.
-// What a new subscription brings of a quiet market is fewer.
+// rightAlarm is how many events within half the configured silence after an alarm, or after
+// the connection that it led to, show that it was right: the market was not quiet, and the
+// next alarm is not to come later. What a new subscription brings of a quiet market is fewer.
 const rightAlarm = 24
 
 // heldBook is the instrument's book if it holds levels, else nil.

@@ -33,7 +33,9 @@ type engineLine struct {
 	firstBad int64
 
 	dataAt    int64 // ns of the last market data
-	renewedAt int64 // ns at which silent instruments were subscribed again, 0 if never
+	pausedAt  int64 // ns at which its last pause of more than scanEvery began …
+	resumedAt int64 // … and ended
+	renewedAt int64 // ns at which silent instruments were subscribed again first since the last data, 0 if never
 	sentBy    int64 // ns at which the last request of its subscriptions is out
 	scanned   int64 // dataAt at the last scan
 	fresh     bool  // that scan found data
@@ -48,6 +50,14 @@ type engineLine struct {
 
 // answered notes a sign that the venue understood us.
 func (l *engineLine) answered() { l.ackBy = 0 }
+
+// data notes that market data came.
+func (l *engineLine) data(now int64) {
+	if before := max(l.dataAt, l.since); now-before > scanEvery {
+		l.pausedAt, l.resumedAt = before, now
+	}
+	l.dataAt = now
+}
 
 // refused schedules another try.
 func (l *engineLine) refused(now int64) {

@@ -270,6 +270,44 @@ func TestEngineMuteLine(t *testing.T) {
 	if got := strings.Join(r.actions(), "\n"); !strings.Contains(got, "reconnect 0 no data") {
 		t.Errorf("after the second alarm: %s", got)
 	}
+	// The next connection is as mute, from its first second.
+	r.disconnect(0)
+	r.connect(0)
+	r.frame(`{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}`)
+	r.actions()
+	r.tick(35 * time.Second)
+	if got := strings.Join(r.actions(), "\n"); !strings.Contains(got, "reconnect 0 no data") {
+		t.Errorf("mute from its first second: %s", got)
+	}
+}
+
+// TestEngineFrozenVenue: a time in which no instrument of a line sends anything teaches
+// little: a line that is mute later is left soon.
+func TestEngineFrozenVenue(t *testing.T) {
+	r := newEngineRig(t, OKX{}, func(c *EngineConfig) {
+		c.Silence, c.Channels, c.Instruments = 10*time.Second, []md.Channel{md.ChannelTrades}, []string{"BTC-USDT", "ETH-USDT"}
+	})
+	r.connect(0)
+	id := 0
+	trades := func() {
+		for range 30 {
+			id++
+			r.frame(okxTradePush(id))
+			r.frame(strings.ReplaceAll(okxTradePush(id), "BTC", "ETH"))
+			r.tick(100 * time.Millisecond)
+		}
+	}
+	trades()
+	r.tick(8 * time.Second)
+	trades()
+	if n := r.eng.Stats().Silences.Load(); n != 0 {
+		t.Fatalf("%d alarms", n)
+	}
+	r.actions()
+	r.tick(30 * time.Second)
+	if got := strings.Join(r.actions(), "\n"); !strings.Contains(got, "reconnect 0 no data") {
+		t.Errorf("30 s after it fell mute: %s", got)
+	}
 }
 
 // TestEngineMuteLineBeside: a line that brings nothing while the other one does is made

@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"slices"
 	"time"
 
 	"tickrelay/ring/md"
@@ -51,6 +52,7 @@ func (e *Engine) Tick(now int64) {
 // scanSilence looks for instruments that stopped sending while their line is
 // up. What a pong or an acknowledgement proves does not count, only data.
 func (e *Engine) scanSilence(now int64) {
+	e.leaveMute(now)
 	for _, in := range e.instruments {
 		if in.gone {
 			continue
@@ -89,8 +91,28 @@ func (e *Engine) upSince(in *instrument) int64 {
 	return 0
 }
 
-// silent breaks what an instrument held and subscribes it again; over a new connection if
-// nothing at all came over its own since that was tried before, though something had.
+// leaveMute makes lines anew that brought nothing at all for the configured silence after
+// instruments were subscribed again there: what answers requests alone gives no data.
+func (e *Engine) leaveMute(now int64) {
+	for i := range e.lines {
+		l := &e.lines[i]
+		if !l.usable() || l.renewedAt == 0 || l.dataAt > l.renewedAt || now-l.renewedAt <= int64(e.cfg.Silence) {
+			continue
+		}
+		if l.renewedAt = 0; l.dataAt != 0 || e.lively(i) {
+			e.reconnect(i, "no data since it was subscribed again")
+		}
+	}
+}
+
+// lively reports whether a line carries a channel that no venue leaves quiet for long.
+func (e *Engine) lively(line int) bool {
+	return slices.ContainsFunc(e.carried(line), func(t *topic) bool {
+		return t.ch == md.ChannelTrades || t.ch == md.ChannelBook || t.ch == md.ChannelBBO || t.ch == md.ChannelTicker
+	})
+}
+
+// silent breaks what an instrument held and subscribes it again.
 func (e *Engine) silent(in *instrument, now int64) {
 	e.log.Warn("instrument fell silent, subscribing again", "instrument", in.md.Symbol)
 	subs := map[int][]Sub{}
@@ -118,11 +140,9 @@ func (e *Engine) silent(in *instrument, now int64) {
 	}
 	for _, line := range order {
 		l := &e.lines[line]
-		if l.renewedAt != 0 && l.dataAt != 0 && l.dataAt <= l.renewedAt {
-			e.reconnect(line, "no data since it was subscribed again") // it answers, and that is all
-			continue
+		if l.renewedAt == 0 || l.dataAt > l.renewedAt {
+			l.renewedAt = now
 		}
-		l.renewedAt = now
 		e.renew(line, subs[line], now)
 	}
 	e.stats.Resyncs.Add(1)

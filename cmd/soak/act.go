@@ -60,6 +60,9 @@ func (s *soak) do(ctx context.Context, a Action) string {
 
 // killFeeds has strategies attach again. Until one has, its books are the dead feeds'.
 func (s *soak) killFeeds() string {
+	if s.shm != nil {
+		return "they could not start in a full /dev/shm"
+	}
 	why := s.again(s.feeds, s.startFeeds)
 	for i, p := range s.readers {
 		if why == "" && i < len(strategyNames) && p.last != nil {
@@ -136,6 +139,9 @@ func (s *soak) fillShm(ctx context.Context, d time.Duration) string {
 	}
 	if s.shm != nil {
 		return "it is full already"
+	}
+	if !s.feeds.ready {
+		return "the feeds are just starting"
 	}
 	f, err := os.Create("/dev/shm/ballast")
 	if err != nil {

@@ -33,6 +33,7 @@ type client struct {
 	proto  string
 	counts *counts
 	reader wsReader
+	report reportFunc
 	pause  func() time.Duration // before each read of some KiB; nil: none
 	stay   func() time.Duration // how long a connection lives; nil: as long as it may
 
@@ -104,7 +105,8 @@ func goodClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 	var list []*client
 	add := func(name, proto string, r func(*counts, reportFunc) wsReader) {
 		c := newCounts()
-		list = append(list, &client{cfg: cfg, name: name, proto: proto, counts: c, reader: r(c, reporter(say, name))})
+		report := reporter(say, name)
+		list = append(list, &client{cfg: cfg, name: name, proto: proto, counts: c, report: report, reader: r(c, report)})
 	}
 	add("binary client", "tickrelay.v1.binary", func(c *counts, report reportFunc) wsReader {
 		return newBinaryReader(t, c, report, []string{">"}, false)
@@ -155,17 +157,20 @@ func badClients(cfg ClientsConfig, t *truth, say *talk) []*client {
 		if i%2 == 1 {
 			policy = "drop"
 		}
-		c.reader = newJSONReader(t, c.counts, reporter(say, c.name), jsonOptions{topics: []string{">"}, policy: policy})
+		c.report = reporter(say, c.name)
+		c.reader = newJSONReader(t, c.counts, c.report, jsonOptions{topics: []string{">"}, policy: policy})
 		list = append(list, c)
 	}
 	slow := &client{cfg: cfg, name: "slow binary client", proto: "tickrelay.v1.binary", counts: newCounts(), pause: fits(between(5*time.Millisecond, 60*time.Millisecond))}
-	slow.reader = newBinaryReader(t, slow.counts, reporter(say, slow.name), []string{">"}, true)
+	slow.report = reporter(say, slow.name)
+	slow.reader = newBinaryReader(t, slow.counts, slow.report, []string{">"}, true)
 	list = append(list, slow)
 	for i := range 8 {
 		c := &client{cfg: cfg, name: fmt.Sprintf("passing client %d", i+1), proto: "tickrelay.v1.json", counts: newCounts(),
 			stay: between(50*time.Millisecond, 3*time.Second)}
 		venue := sim.Venues()[rng.IntN(len(sim.Venues()))]
-		c.reader = newJSONReader(t, c.counts, reporter(say, c.name), jsonOptions{topics: []string{venue + ".>"}})
+		c.report = reporter(say, c.name)
+		c.reader = newJSONReader(t, c.counts, c.report, jsonOptions{topics: []string{venue + ".>"}})
 		list = append(list, c)
 	}
 	return list
@@ -238,7 +243,8 @@ func (c *client) session(ctx context.Context) {
 	if br != nil {
 		r.r = io.MultiReader(io.LimitReader(br, int64(br.Buffered())), conn)
 	}
-	_ = r.each(func(op ws.OpCode, p []byte) { // why it ended matters to nobody: the next one resumes
+	// Why it ended matters to nobody, the next one resumes; unless it is that of a broken server.
+	err = r.each(func(op ws.OpCode, p []byte) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if op == ws.OpText {
@@ -247,4 +253,7 @@ func (c *client) session(ctx context.Context) {
 			c.reader.binary(p)
 		}
 	})
+	if errors.Is(err, errBroken) {
+		c.report(Formed, "", err.Error())
+	}
 }

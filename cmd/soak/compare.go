@@ -12,6 +12,7 @@ import (
 func (c *comparison) add(name string, one *comparison) {
 	c.Books, c.Levels = c.Books+one.Books, c.Levels+one.Levels
 	c.Wrong = append(c.Wrong, one.Wrong...)
+	c.Lasts, c.Late = c.Lasts+one.Lasts, append(c.Late, one.Late...)
 	if one.Why != "" {
 		if c.Why != "" {
 			c.Why += "; "

@@ -14,6 +14,7 @@ import (
 
 	"tickrelay/feeds"
 	"tickrelay/feeds/sim"
+	"tickrelay/ring/md"
 )
 
 // faultFor is how long the lasting faults of exchanges last.
@@ -40,6 +41,7 @@ type exchanges struct {
 
 type exchange struct {
 	venueInfo
+	reads   map[md.Channel]bool
 	server  *sim.Server
 	options sim.Options
 }
@@ -113,6 +115,10 @@ func (x *exchanges) open(ctx context.Context, seed uint64) (err error) {
 			return err
 		}
 		e.venueInfo = venueInfo{Name: v, URL: e.server.URL(), REST: e.server.REST(), Symbols: sim.Symbols(v)[:2]}
+		e.reads = map[md.Channel]bool{}
+		for _, c := range channels(v) {
+			e.reads[c] = true
+		}
 		for _, f := range sim.AllFaults() {
 			if e.server.Can(f) == nil && shows(v, f) {
 				e.Faults = append(e.Faults, f.String())
@@ -138,7 +144,7 @@ func shows(venue string, f sim.Fault) bool {
 func (x *exchanges) tap(ev *sim.Event) {
 	key, exp := x.keys[ev.Symbol], x.exps[ev.Symbol]
 	for i := range ev.Trades {
-		x.truth.insert(levelKey(key, keyTrade, ev.Trades[i].Price, exp, ev.Trades[i].Size))
+		x.truth.insert(levelKey(key, tradeClass(ev.Trades[i].Buy), ev.Trades[i].Price, exp, ev.Trades[i].Size))
 	}
 	for i := range ev.Changes {
 		c := &ev.Changes[i]
@@ -169,7 +175,7 @@ func (x *exchanges) forget() {
 // addBook notes what an exchange may show of an instrument as it is.
 func (x *exchanges) addBook(symbol string, b *sim.Book) {
 	for _, t := range x.market.Trades(symbol) {
-		x.truth.insert(levelKey(x.keys[symbol], keyTrade, t.Price, b.PriceExp, t.Size))
+		x.truth.insert(levelKey(x.keys[symbol], tradeClass(t.Buy), t.Price, b.PriceExp, t.Size))
 	}
 	for class, side := range map[int][]sim.Level{keyBid: b.Bids, keyAsk: b.Asks} {
 		for _, lv := range side {
@@ -222,7 +228,7 @@ func (x *exchanges) obey(ctx context.Context, o order) error {
 	case "step":
 		x.truth.step(int64(o.Offset))
 	case "freeze":
-		path, err := x.freeze(ctx, o.N)
+		path, err := x.freeze(ctx, o.N, o.Since)
 		m := message{Type: "frozen", N: o.N, Path: path}
 		if err != nil {
 			m.Error = err.Error()
@@ -261,8 +267,9 @@ func (x *exchanges) restart(ctx context.Context, e *exchange) error {
 	}
 }
 
-// freeze stops the market and writes the true books of every exchange.
-func (x *exchanges) freeze(ctx context.Context, n int) (string, error) {
+// freeze stops the market and writes the true books of every exchange, with the last trades
+// if there were any since that time in ns.
+func (x *exchanges) freeze(ctx context.Context, n int, since int64) (string, error) {
 	x.mu.Lock()
 	x.frozen = true
 	x.mu.Unlock()
@@ -278,7 +285,7 @@ func (x *exchanges) freeze(ctx context.Context, n int) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			books[e.Name+".book."+s] = b
+			books[e.Name+".book."+s] = trueBook{Book: b, Quoted: e.reads[md.ChannelBBO], Trade: x.lately(e, s, since), TradeExp: x.exps[s]}
 		}
 	}
 	data, err := json.Marshal(books)
@@ -290,7 +297,7 @@ func (x *exchanges) freeze(ctx context.Context, n int) (string, error) {
 }
 
 // trueBooks are the exchanges' books by topic.
-type trueBooks map[string]sim.Book
+type trueBooks map[string]trueBook
 
 func readTrueBooks(path string) (trueBooks, error) {
 	data, err := os.ReadFile(path)

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,8 +29,11 @@ func (f *frames) Read(p []byte) (int, error) {
 	return f.r.Read(p)
 }
 
+// errBroken is of what no WebSocket server sends its clients (RFC 6455, section 5).
+var errBroken = errors.New("broken frame")
+
 // each calls message for every text and binary message until the connection ends.
-// The gateway sends no fragments.
+// The gateway sends no fragments. The error wraps errBroken if what came is no frame.
 func (f *frames) each(message func(op ws.OpCode, p []byte)) error {
 	br := bufio.NewReaderSize(f, 128<<10)
 	var buf []byte
@@ -38,11 +42,14 @@ func (f *frames) each(message func(op ws.OpCode, p []byte)) error {
 			return err
 		}
 		h, err := ws.ReadHeader(br)
+		if errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected) {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
 		if err != nil {
 			return err
 		}
-		if h.Length > 64<<20 || !h.Fin {
-			return fmt.Errorf("a frame of %d bytes, final %t", h.Length, h.Fin)
+		if h.Length > 64<<20 || !h.Fin || h.Masked || h.Rsv != 0 {
+			return fmt.Errorf("%w: %d bytes, final %t, masked %t, RSV %d, code %d", errBroken, h.Length, h.Fin, h.Masked, h.Rsv, h.OpCode)
 		}
 		if int64(cap(buf)) < h.Length {
 			buf = make([]byte, h.Length)
@@ -59,6 +66,9 @@ func (f *frames) each(message func(op ws.OpCode, p []byte)) error {
 		case ws.OpClose:
 			_ = ws.WriteFrame(f.conn, ws.MaskFrame(ws.NewCloseFrame(p)))
 			return io.EOF
+		case ws.OpPong:
+		default:
+			err = fmt.Errorf("%w: code %d", errBroken, h.OpCode)
 		}
 		if err != nil {
 			return err

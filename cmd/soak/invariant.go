@@ -16,6 +16,7 @@ const (
 	Whole
 	Equal
 	Explained
+	Brought
 	Left
 	Alive
 	Space
@@ -40,6 +41,7 @@ func rules() [numInvariants]rule {
 		Whole:          {"whole", "after the faults every book of every reader is whole again within " + settleWithin.String(), "books"},
 		Equal:          {"equal", "while the market stands still every reader's books equal the exchange's, level by level", "levels"},
 		Explained:      {"explained", "a book that does not equal at once is one whose last update a fault had just taken away", "books that did not"},
+		Brought:        {"brought", "while the market stands still every reader's last trade and quotes are the exchange's", "last trades and quotes"},
 		Left:           {"left", "a connection on which the exchange sends no data any more is left within " + leftWithin.String() + " after the storm", "such connections"},
 		Alive:          {"alive", "no process ends by itself; what is asked to end does so in time, with exit code 0; what was killed starts again", "lives"},
 		Space:          {"space", "a full /dev/shm refuses new rings with that reason, and disturbs nobody else", "refusals"},

@@ -112,7 +112,7 @@ func (r *Result) holding(name string) (Holding, bool) {
 			}
 		}
 	}
-	h.Comparisons = len(fds)
+	h.Comparisons, h.GoReadings = len(fds), len(gos)
 	h.FDGrowth, h.FileGrowth, h.GoGrowth = growth(fds), growth(files), growth(gos)
 	return h, true
 }
@@ -132,7 +132,10 @@ func (r *Result) grows(h Holding) {
 		return
 	}
 	r.checks[FlatFiles] += uint64(h.Comparisons)
-	r.checks[FlatGoroutines] += uint64(h.Comparisons)
+	r.checks[FlatGoroutines] += uint64(h.GoReadings)
+	if h.GoReadings < judgePoints {
+		r.grown(FlatGoroutines, h.Name, fmt.Sprintf("told its number of goroutines %d times only, of %d", h.GoReadings, h.Comparisons))
+	}
 	if h.FileGrowth > fileSlack {
 		r.grown(FlatFiles, h.Name, fmt.Sprintf("holds %.0f more descriptors that are no socket at the end than at the start", h.FileGrowth))
 	}

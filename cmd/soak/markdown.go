@@ -17,7 +17,7 @@ func (r *Result) writeMarkdown(w io.Writer) error {
 	p.table([]string{"what", "figure"}, r.totals())
 	p.f("## Invariants\n\nEvery reader judges every record and message itself, as it comes. Between storms of faults the market stands still " +
 		"and all books are compared. One violation of anything makes the exit code 1. That the soak can fail `--plant` shows: " +
-		"one wrong price, one wrong level, one lost record, one descriptor, goroutine or MiB that is forgotten every five seconds are each found.\n\n")
+		"one wrong price or side, one wrong level, one lost record, one topic that goes silent, one descriptor, goroutine or MiB that is forgotten every five seconds are each found.\n\n")
 	var rows [][]string
 	for _, x := range r.Invariants {
 		rows = append(rows, []string{x.Name, x.Says, count(x.Checks) + " " + x.Unit, fmt.Sprint(x.Violated)})

@@ -32,6 +32,7 @@ type order struct {
 	Fault  string        `json:"fault,omitempty"`
 	Offset time.Duration `json:"offset,omitempty"`
 	Path   string        `json:"path,omitempty"`
+	Since  int64         `json:"since,omitempty"` // freeze: ns since 1970 UTC, from when all was whole
 }
 
 // venueInfo is a simulated exchange.
@@ -90,13 +91,16 @@ type Violation struct {
 	During    string    `json:"during,omitempty"` // the last faults before it
 }
 
-// comparison is how the books of a process are, beside the true ones.
+// comparison is how the books, last trades and quotes of a process are, beside the true ones.
 type comparison struct {
 	Books  int    `json:"books"`  // compared
 	Levels int    `json:"levels"` // of them
 	Why    string `json:"why,omitempty"`
 	// Wrong are the topics whose books are whole and yet not the exchange's.
 	Wrong []string `json:"wrong,omitempty"`
+	Lasts int      `json:"lasts"` // trades and quotes compared
+	// Late are the topics whose last trade or quote is not the exchange's.
+	Late []string `json:"late,omitempty"`
 }
 
 // talk writes messages to stdout, from any goroutine.

@@ -18,6 +18,8 @@ const (
 	plantPrice     = "wrong-price"      // strategy beta gets one price that no exchange sent
 	plantLevel     = "wrong-level"      // one level of one of its books keeps a size that is over
 	plantLost      = "lost-record"      // one trade does not reach it, and no gap says so
+	plantSide      = "wrong-side"       // one trade is told as bought that was sold, or the reverse
+	plantSilent    = "silent-topic"     // nothing reaches it of one topic of trades any more
 	plantFD        = "leaked-fd"        // the feeds forget a descriptor every leakEvery
 	plantMemory    = "leaked-memory"    // likewise 1 MiB
 	plantGoroutine = "leaked-goroutine" // likewise a goroutine
@@ -28,7 +30,7 @@ const leakEvery = 5 * time.Second
 
 // Plants lists what may be planted.
 func Plants() []string {
-	return []string{plantPrice, plantLevel, plantLost, plantFD, plantMemory, plantGoroutine}
+	return []string{plantPrice, plantLevel, plantLost, plantSide, plantSilent, plantFD, plantMemory, plantGoroutine}
 }
 
 func validPlant(name string) error {
@@ -48,10 +50,11 @@ type planter struct {
 	after int
 	done  bool
 
-	topic *topicState // the book with the wrong level, and which one that is
-	side  uint8
-	price md.Decimal
-	size  int64
+	silent topicKey    // with plantSilent
+	topic  *topicState // the book with the wrong level, and which one that is
+	side   uint8
+	price  md.Decimal
+	size   int64
 }
 
 func newPlanter(kind string, s *stream) *planter {
@@ -75,6 +78,15 @@ func (p *planter) spoil(r *md.Record) (drop bool) {
 			p.done = true
 			return true
 		}
+	case plantSide:
+		if !p.done && live && r.Kind == md.KindTrade && r.Side != md.SideUnknown {
+			r.Side, p.done = md.SideBuy+md.SideSell-r.Side, true
+		}
+	case plantSilent:
+		if !p.done && live && r.Kind == md.KindTrade {
+			p.silent, p.done = topicKey{r.Instrument, md.ChannelTrades}, true
+		}
+		return p.done && p.silent == topicKey{r.Instrument, r.Channel()} && (r.Kind != md.KindHeartbeat || md.Channel(r.Side) != md.ChannelAll)
 	case plantLevel:
 		if live && r.Kind == md.KindBook {
 			p.level(r)

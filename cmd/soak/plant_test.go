@@ -27,9 +27,9 @@ func plantedStream(t *testing.T, kind string) (found []Invariant, differs string
 	take(heart)
 	heart.Side = uint8(md.ChannelBook)
 	take(heart)
-	truth := sim.Book{}
+	truth := trueBook{Trade: &sim.Trade{Price: 20, Size: 1}}
 	add := func(r md.Record) {
-		s.truth.insert(levelKey(symbolKey("BTC-USDT"), int(r.Side), r.Price, 0, r.Size))
+		s.truth.insert(levelKey(symbolKey("BTC-USDT"), keyBid-int(md.SideBid)+int(r.Side), r.Price, 0, r.Size))
 		take(r)
 	}
 	take(level(md.FlagSnapshot|md.FlagFirst, 0, md.SideClear, 0, 0))
@@ -41,7 +41,7 @@ func plantedStream(t *testing.T, kind string) (found []Invariant, differs string
 	both := md.FlagFirst | md.FlagLast
 	sizes := map[int64]int64{}
 	for i := range uint64(100) {
-		take(trade(i+1, i+5, 7))
+		take(trade(i+1, i+5, int64(1+i%40)))
 		price := 20 - int64(i%10)
 		sizes[price] = int64(i)*10 + 3 // other digits each time
 		add(level(both, i+1, md.SideBid, price, sizes[price]))
@@ -58,7 +58,7 @@ func plantedStream(t *testing.T, kind string) (found []Invariant, differs string
 // TestPlantedIsFound: one wrong thing is found by the invariant that it breaks, and
 // without one nothing is.
 func TestPlantedIsFound(t *testing.T) {
-	for kind, want := range map[string]Invariant{plantPrice: Real, plantLost: Chain} {
+	for kind, want := range map[string]Invariant{plantPrice: Real, plantLost: Chain, plantSide: Real} {
 		found, _ := plantedStream(t, kind)
 		if !slices.Contains(found, want) {
 			t.Errorf("%s: found %v, want %s", kind, found, want)
@@ -66,6 +66,9 @@ func TestPlantedIsFound(t *testing.T) {
 	}
 	if found, differs := plantedStream(t, plantLevel); len(found) > 0 || !strings.Contains(differs, "binance.book.BTC-USDT: bid") {
 		t.Errorf("a wrong level: found %v, compared %q: only the comparison can see it", found, differs)
+	}
+	if found, differs := plantedStream(t, plantSilent); len(found) > 0 || !strings.Contains(differs, "binance.trades.BTC-USDT: the last trade") {
+		t.Errorf("a silent topic: found %v, compared %q: only the comparison can see it", found, differs)
 	}
 	if found, differs := plantedStream(t, ""); len(found) > 0 || differs != "" {
 		t.Errorf("nothing planted: found %v, compared %q", found, differs)

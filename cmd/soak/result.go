@@ -106,6 +106,7 @@ type Holding struct {
 	FileGrowth  float64 `json:"files_growth"` // likewise, of those that are no socket
 	Goroutines  int     `json:"goroutines"`
 	GoGrowth    float64 `json:"goroutine_growth"`
+	GoReadings  int     `json:"goroutine_points"` // comparisons at which it told them
 	Comparisons int     `json:"points"`
 }
 

@@ -186,15 +186,15 @@ func (s *soak) yaml() string {
 	fmt.Fprintf(&b, "relay: %s\nlisten: %s\nmetrics: %s\nsocket: %s\nlimits: {history_bytes: %d, candle_bytes: %d}\nfeeds:\n", s.relay, s.listen, s.metrics, s.socket(), historyBytes, candleBytes)
 	for i, v := range s.venues {
 		fmt.Fprintf(&b, "  - {venue: %s, url: %q, rest: %q, instruments: [%s], channels: [%s], lines: %d}\n",
-			v.Name, v.URL, v.REST, strings.Join(v.Symbols, ", "), strings.Join(channels(v.Name), ", "), 1+i%2)
+			v.Name, v.URL, v.REST, strings.Join(v.Symbols, ", "), strings.Join(names(channels(v.Name)), ", "), 1+i%2)
 	}
 	fmt.Fprintf(&b, "rings:\n  - {strategy: %s, topics: [\">\"], capacity: 65536}\n", strategyNames[0])
 	return b.String()
 }
 
 // channels are those of a venue that are judged, and tickers for company.
-func channels(venue string) []string {
-	var names []string
+func channels(venue string) []md.Channel {
+	var list []md.Channel
 	v, ok := feeds.ByName(venue)
 	if !ok {
 		return nil
@@ -202,10 +202,18 @@ func channels(venue string) []string {
 	for _, c := range v.Spec().Channels {
 		switch c.Channel {
 		case md.ChannelTrades, md.ChannelBook, md.ChannelBBO, md.ChannelTicker:
-			names = append(names, c.Channel.String())
+			list = append(list, c.Channel)
 		}
 	}
-	return names
+	return list
+}
+
+func names(list []md.Channel) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.String())
+	}
+	return out
 }
 
 func (s *soak) startFeeds() (err error) {
@@ -267,9 +275,9 @@ func (s *soak) close() {
 	if !s.until(context.Background(), time.Minute, ended) {
 		s.violation(Alive, "relay", "", "not everything has ended a minute after it was asked to")
 	}
-	for _, p := range []*proc{s.gateway, s.feeds} {
+	for _, p := range append([]*proc{s.gateway, s.feeds}, s.readers...) {
 		if code := p.cmd.ProcessState.ExitCode(); p.exited && code != 0 {
-			s.violation(Alive, p.name, "", fmt.Sprintf("exit %d after SIGINT: %s", code, p.log.String()))
+			s.violation(Alive, p.name, "", fmt.Sprintf("exit %d after it was asked to end: %s", code, p.log.String()))
 		}
 	}
 	for _, t := range s.later {

@@ -77,7 +77,7 @@ func testStream(t *testing.T) (*stream, *[]string) {
 	}
 	k := symbolKey("BTC-USDT")
 	for p := int64(1); p < 50; p++ {
-		tr.insert(levelKey(k, keyTrade, p, 0, 1))
+		tr.insert(levelKey(k, keyBuy, p, 0, 1))
 		for _, side := range []int{keyBid, keyAsk} {
 			tr.insert(levelKey(k, side, p, 0, 1))
 			tr.insert(priceKey(k, side, p, 0))
@@ -103,6 +103,8 @@ func TestInvariants(t *testing.T) {
 	bookHeart := heart
 	bookHeart.Side = uint8(md.ChannelBook)
 	gap := md.Record{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: md.VenueBinance, ID: 2, Seq: 3, Side: uint8(md.ChannelTrades), Level: uint8(md.GapOverrun), Count: 2}
+	ahead := heart
+	ahead.Seq = 3
 	clear := level(md.FlagSnapshot|md.FlagFirst, 0, md.SideClear, 0, 0)
 	end := level(md.FlagSnapshot|md.FlagLast, 0, md.SideEnd, 0, 0)
 	both := md.FlagFirst | md.FlagLast
@@ -119,6 +121,7 @@ func TestInvariants(t *testing.T) {
 		{"trade missing", []md.Record{heart, trade(1, 5, 7), trade(2, 8, 7)}, 1},
 		{"gap elsewhere", []md.Record{heart, gap}, 1},
 		{"untold", []md.Record{trade(1, 5, 7)}, 1},
+		{"told ahead", []md.Record{heart, trade(1, 5, 7), ahead}, 1},
 		{"price never sent", []md.Record{heart, trade(1, 5, 77)}, 1},
 		{"good book", []md.Record{bookHeart, clear, level(md.FlagSnapshot, 0, md.SideBid, 7, 1), level(md.FlagSnapshot, 0, md.SideAsk, 9, 1), end, level(both, 1, md.SideBid, 8, 1)}, 0},
 		{"crossed book", []md.Record{bookHeart, clear, level(md.FlagSnapshot, 0, md.SideBid, 7, 1), level(md.FlagSnapshot, 0, md.SideAsk, 9, 1), end, level(both, 1, md.SideBid, 9, 1)}, 1},

@@ -82,10 +82,12 @@ func (s *soak) check(ctx context.Context, n int) {
 		if !settled {
 			s.unsettled()
 		}
+		whole := time.Now()
+		s.until(ctx, dwellFor, func() bool { return false })
 		if x := &s.res.exchange; x.Withheld > 0 {
 			s.violation(Left, "feeds", "", fmt.Sprintf("%d connections that give no data are still held after %s: %s", x.Withheld, leftWithin, strings.Join(x.Mute, ", ")))
 		}
-		if !s.freeze(ctx, n*maxTries+try) {
+		if !s.freeze(ctx, n*maxTries+try, whole) {
 			return
 		}
 		last := !settled || try == maxTries
@@ -115,10 +117,11 @@ func (s *soak) unsettled() {
 	}
 }
 
-// freeze stops the market; the exchanges tell their books.
-func (s *soak) freeze(ctx context.Context, n int) bool {
+// freeze stops the market; the exchanges tell their books, and what was traded since all was
+// whole.
+func (s *soak) freeze(ctx context.Context, n int, whole time.Time) bool {
 	s.frozen = nil
-	s.exchanges.tell(order{Op: "freeze", N: n})
+	s.exchanges.tell(order{Op: "freeze", N: n, Since: whole.UnixNano()})
 	if s.until(ctx, equalWithin, func() bool { return s.frozen != nil && s.frozen.N == n }) && s.frozen.Error == "" {
 		return true
 	}
@@ -206,6 +209,7 @@ func (s *soak) equal(ctx context.Context, n int, final bool) bool {
 					s.res.Books += uint64(p.compare.Books)
 					s.res.Levels += uint64(p.compare.Levels)
 					s.res.checks[Equal] += uint64(p.compare.Levels)
+					s.res.checks[Brought] += uint64(p.compare.Lasts)
 					continue
 				}
 				if time.Since(asked[p]) < 200*time.Millisecond {
@@ -223,11 +227,14 @@ func (s *soak) equal(ctx context.Context, n int, final bool) bool {
 	if !equal && final && ctx.Err() == nil {
 		for _, p := range s.readers {
 			if !done[p] {
-				why := "no answer"
+				why, rule := "no answer", Equal
 				if p.compare != nil {
 					why = p.compare.Why
+					if len(p.compare.Wrong) == 0 && len(p.compare.Late) > 0 {
+						rule = Brought
+					}
 				}
-				s.violation(Equal, p.name, "", fmt.Sprintf("books are not the exchanges' %s after the market stood still: %s", equalWithin, why))
+				s.violation(rule, p.name, "", fmt.Sprintf("what is held is not the exchanges' %s after the market stood still: %s", equalWithin, why))
 			}
 		}
 	}

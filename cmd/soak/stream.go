@@ -84,6 +84,7 @@ type topicState struct {
 	book    book.Reader
 	ids     recent
 	trade   uint64 // last id, where ids are consecutive
+	marks   marks
 }
 
 func newStream(t *truth, c *counts, report reportFunc) *stream {
@@ -212,7 +213,7 @@ func (s *stream) epoch(r *md.Record) {
 func (s *stream) number(t *topicState, r *md.Record) {
 	switch {
 	case r.Kind == md.KindHeartbeat:
-		if t.told && r.Seq < t.last {
+		if t.told && r.Seq != t.last {
 			s.report(Chain, t.topic, fmt.Sprintf("the topic is told to be at %d after number %d", r.Seq, t.last))
 		}
 		if !t.told || r.Seq != t.last {
@@ -297,9 +298,12 @@ func (s *stream) trade(t *topicState, r *md.Record) {
 
 // price wants what the exchange has shown.
 func (s *stream) price(t *topicState, r *md.Record) {
-	class, sized := keyTrade, true
+	class, sized := keyBuy, true
 	switch r.Kind {
 	case md.KindTrade:
+		if r.Side == md.SideSell {
+			class = keySell
+		}
 	case md.KindBook, md.KindBBO:
 		switch r.Side {
 		case md.SideBid:
@@ -316,12 +320,19 @@ func (s *stream) price(t *topicState, r *md.Record) {
 	default:
 		return
 	}
+	if r.Kind == md.KindBBO || r.Flags&md.FlagSnapshot == 0 {
+		*t.marks.of(class) = mark{md.Decimal{Mant: r.Price, Exp: r.PriceExp}, md.Decimal{Mant: r.Size, Exp: r.SizeExp}}
+	}
 	s.counts.check(Real)
 	key := priceKey(t.symbol, class, r.Price, r.PriceExp)
 	if sized {
 		key = levelKey(t.symbol, class, r.Price, r.PriceExp, r.Size)
 	}
-	if !s.truth.has(key) {
+	known := s.truth.has(key)
+	if r.Kind == md.KindTrade && r.Side == md.SideUnknown { // some venues do not say
+		known = known || s.truth.has(levelKey(t.symbol, keySell, r.Price, r.PriceExp, r.Size))
+	}
+	if !known {
 		s.report(Real, t.topic, fmt.Sprintf("%s, side %d: %s × %s (number %d) is nothing that the exchange sent", r.Kind, r.Side,
 			md.Decimal{Mant: r.Price, Exp: r.PriceExp}, md.Decimal{Mant: r.Size, Exp: r.SizeExp}, r.Seq))
 	}
@@ -342,10 +353,14 @@ func (s *stream) books() (live, all int) {
 // compare holds the books against the true ones, of the topics that serves names.
 func (s *stream) compare(want trueBooks, serves func(topic string) bool, c *comparison) {
 	byTopic := map[string]*topicState{}
-	for k, t := range s.topics {
-		if k.channel == md.ChannelBook {
-			byTopic[t.topic] = t
+	for _, t := range s.topics {
+		byTopic[t.topic] = t
+	}
+	lasts := func(topic string) *marks {
+		if t := byTopic[topic]; t != nil {
+			return &t.marks
 		}
+		return nil
 	}
 	for topic, b := range want {
 		if !serves(topic) {
@@ -360,7 +375,10 @@ func (s *stream) compare(want trueBooks, serves func(topic string) bool, c *comp
 			c.Why = fmt.Sprintf("%s: the book is %s (%s)", topic, t.book.State, t.book.Reason)
 			continue
 		}
-		c.book(topic, &t.book.Book, &b, 0)
+		c.book(topic, &t.book.Book, &b.Book, 0)
+		if !s.lossy { // a slow client's gap may hide the last ones
+			c.brought(topic, &b, serves, lasts)
+		}
 	}
 }
 

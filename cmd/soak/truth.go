@@ -156,10 +156,18 @@ func (t *truth) offset() int64 { return t.header.offset.Load() }
 
 // What a key is of.
 const (
-	keyTrade = iota
+	keyBuy  = iota // trades, by the side of the aggressor
+	keySell        //
 	keyBid
 	keyAsk
 )
+
+func tradeClass(buy bool) int {
+	if buy {
+		return keyBuy
+	}
+	return keySell
+}
 
 // priceKey is of a price that an instrument's trades or a side of its book had.
 func priceKey(symbol uint64, class int, price int64, exp int8) uint64 {

@@ -43,6 +43,7 @@ type jsonTopic struct {
 	last   uint64
 	state  bool // what is held of it may be used
 	book   *book.Book
+	marks  marks
 }
 
 func newJSONReader(t *truth, c *counts, report reportFunc, o jsonOptions) *jsonReader {
@@ -148,7 +149,7 @@ func (j *jsonReader) event(v *fastjson.Value) {
 	case "trade":
 		j.counts.stat.Trades++
 		t.state = true
-		j.price(t, keyTrade, v.GetStringBytes("price"), v.GetStringBytes("size"))
+		j.trade(t, v)
 	case "bbo":
 		t.state = true
 		j.side(t, keyBid, v.Get("bid"))
@@ -163,20 +164,49 @@ func (j *jsonReader) event(v *fastjson.Value) {
 	}
 }
 
-func (j *jsonReader) side(t *jsonTopic, class int, v *fastjson.Value) {
-	if pair := v.GetArray(); len(pair) == 2 {
-		j.price(t, class, pair[0].GetStringBytes(), pair[1].GetStringBytes())
+// trade takes one; some venues do not say who was the aggressor.
+func (j *jsonReader) trade(t *jsonTopic, v *fastjson.Value) {
+	price, size := v.GetStringBytes("price"), v.GetStringBytes("size")
+	class := keyBuy
+	switch string(v.GetStringBytes("side")) {
+	case "buy":
+	case "sell":
+		class = keySell
+	default:
+		if p, s, ok := j.decimals(t, price, size); ok && !j.truth.has(levelKey(t.symbol, class, p.Mant, p.Exp, s.Mant)) {
+			class = keySell
+		}
+	}
+	j.mark(t, class, price, size)
+}
+
+// mark is price, of what is the topic's last.
+func (j *jsonReader) mark(t *jsonTopic, class int, price, size []byte) {
+	if p, s, ok := j.price(t, class, price, size); ok {
+		*t.marks.of(class) = mark{p, s}
 	}
 }
 
-// price wants what the exchange has shown.
-func (j *jsonReader) price(t *jsonTopic, class int, price, size []byte) (p, s md.Decimal, ok bool) {
+func (j *jsonReader) side(t *jsonTopic, class int, v *fastjson.Value) {
+	if pair := v.GetArray(); len(pair) == 2 {
+		j.mark(t, class, pair[0].GetStringBytes(), pair[1].GetStringBytes())
+	}
+}
+
+func (j *jsonReader) decimals(t *jsonTopic, price, size []byte) (p, s md.Decimal, ok bool) {
 	p, err := md.ParseDecimal(price)
 	if err == nil {
 		s, err = md.ParseDecimal(size)
 	}
 	if err != nil {
 		j.report(Formed, t.topic, fmt.Sprintf("%q × %q: %v", price, size, err))
+	}
+	return p, s, err == nil
+}
+
+// price wants what the exchange has shown.
+func (j *jsonReader) price(t *jsonTopic, class int, price, size []byte) (p, s md.Decimal, ok bool) {
+	if p, s, ok = j.decimals(t, price, size); !ok {
 		return p, s, false
 	}
 	j.counts.check(Real)
@@ -243,6 +273,13 @@ func (j *jsonReader) books() (live, all int) {
 	return live, all
 }
 
+func (j *jsonReader) marksOf(topic string) *marks {
+	if t := j.topics[topic]; t != nil {
+		return &t.marks
+	}
+	return nil
+}
+
 func (j *jsonReader) compare(want trueBooks, c *comparison) {
 	for topic, b := range want {
 		if !matches(j.pats, topic) {
@@ -251,7 +288,10 @@ func (j *jsonReader) compare(want trueBooks, c *comparison) {
 		if t := j.topics[topic]; t == nil || t.book == nil {
 			c.Why = topic + ": there is no book"
 		} else {
-			c.book(topic, t.book, &b, j.o.depth)
+			c.book(topic, t.book, &b.Book, j.o.depth)
+		}
+		if j.o.policy == "" { // a slow client's gap may hide the last ones
+			c.brought(topic, &b, func(topic string) bool { return matches(j.pats, topic) }, j.marksOf)
 		}
 	}
 }

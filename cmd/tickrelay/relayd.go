@@ -80,9 +80,10 @@ func newRelayd(cfg *fileConfig, o runOptions, log *slog.Logger) (r *relayd, err 
 	if r.dir, err = ring.OpenDir(ring.DefaultBase, cfg.Relay, ring.Perm{Group: r.group}); err != nil {
 		return nil, err
 	}
+	opened := r // what is returned on failure is nil
 	defer func() {
 		if err != nil {
-			r.close()
+			opened.close()
 		}
 	}()
 	if r.table, err = r.dir.CreateTable(tableEntries); err != nil {

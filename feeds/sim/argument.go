@@ -132,7 +132,6 @@ func (v *argumentVenue) event(ev *Event) {
 
 func (v *argumentVenue) due(now int64, force bool) {
 	for _, st := range v.order {
-		force := force && v.style.depth(st.channel) > 0
 		if !st.ready(now, force) {
 			continue
 		}
