@@ -268,3 +268,84 @@ func TestBroadcastAllocs(t *testing.T) {
 		t.Errorf("%v allocations", a)
 	}
 }
+
+// polled returns all records that a reader can have now.
+func polled(t *testing.T, r *BroadcastReader) (out []md.Record) {
+	t.Helper()
+	buf := make([]md.Record, 512)
+	for {
+		n, err := r.Poll(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out = append(out, buf[:n]...); n == 0 {
+			return out
+		}
+	}
+}
+
+// TestBroadcastJoinsSuppressed: whoever joins while a topic is suppressed is told
+// of it, and those who were there hear of the loss.
+func TestBroadcastJoinsSuppressed(t *testing.T) {
+	seg := NewHeap(4*MinBroadcast, Meta{Broadcast: true})
+	pub := NewPublisher(PublisherConfig{Venue: md.VenueOKX, Epoch: 5})
+	var last TopicID
+	for i := range uint32(tellsPerTurn + 8) {
+		last = pub.AddTopic(i, md.ChannelTrades, nil)
+	}
+	_, err := pub.Attach(seg, nil)
+	must(t, err)
+	there, err := NewBroadcastReader(seg)
+	must(t, err)
+	pub.Turn(1)
+	pub.Turn(2)
+	polled(t, there)
+	joins, err := NewBroadcastReader(seg)
+	must(t, err)
+	now := 2 * rejoinEvery
+	pub.Turn(now) // tells all topics but the last ones
+	big := make([]md.Record, seg.Capacity()/4+1)
+	for i := range big {
+		big[i] = signed(uint64(i) + 1)
+	}
+	pub.Publish(last, big)
+	pub.Flush()
+	pub.Turn(now + 1)
+	pub.Publish(last, []md.Record{signed(9)})
+	pub.Turn(now + 2)
+	for name, r := range map[string]*BroadcastReader{"there": there, "joins": joins} {
+		c := chain{map[topicKey]uint64{}, map[topicKey]int{}, 0}
+		key := topicKey{uint32(last), md.ChannelTrades}
+		if r == there {
+			c.next[key] = 1
+		}
+		for _, rec := range polled(t, r) {
+			if rec.Instrument == uint32(last) && rec.Channel() == md.ChannelTrades {
+				c.take(t, []md.Record{rec})
+			}
+		}
+		if want := uint64(len(big)) + 2; c.next[key] != want || c.told != 1 || r == there && c.gaps[key] != 1 {
+			t.Errorf("%s: %+v, want the next number %d", name, c, want)
+		}
+	}
+}
+
+// TestBroadcastJoinsAfterClockStep: a clock that was set back does not keep
+// readers out.
+func TestBroadcastJoinsAfterClockStep(t *testing.T) {
+	seg := NewHeap(0, Meta{Broadcast: true})
+	pub := NewPublisher(PublisherConfig{Venue: md.VenueOKX, Epoch: 5})
+	pub.AddTopic(7, md.ChannelTrades, nil)
+	_, err := pub.Attach(seg, nil)
+	must(t, err)
+	now := int64(time.Hour)
+	for range 3 {
+		r, err := NewBroadcastReader(seg)
+		must(t, err)
+		pub.Turn(now)
+		if recs := polled(t, r); len(recs) != 2 {
+			t.Fatalf("at %d: %d records, want two heartbeats", now, len(recs))
+		}
+		now -= int64(10 * time.Minute)
+	}
+}

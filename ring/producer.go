@@ -34,6 +34,10 @@ type Producer struct {
 	beatAt    int64
 	rejoinAt  int64 // of a broadcast ring: earliest time of the next session
 	tells     int   // of a broadcast ring: topics that this turn may still tell
+
+	// What the producer before owed this reader; see Publisher.Release.
+	before map[topicKey]uint64
+	due    []md.Record
 }
 
 // ringTopic is what one ring knows of one topic.

@@ -10,7 +10,7 @@ import (
 )
 
 // maxStateRecords bounds what starting or resuming one topic writes besides its
-// last values: instrument, heartbeat, gap, clear.
+// last values: instrument, gap, heartbeat, gap or clear.
 const maxStateRecords = 4
 
 // Limits of what readers that join a broadcast ring cost those that are there:
@@ -47,8 +47,9 @@ func (r *Producer) turn(now int64) {
 	}
 }
 
-// startSession begins afresh for a consumer that just opened the ring. What was
-// written for the one before it is skipped by the new one.
+// startSession begins afresh for a consumer that just opened the ring, which
+// skips what was written for the one before it, or for one that had a producer
+// before, which reads on.
 func (r *Producer) startSession(gen uint64, now int64) {
 	r.gen, r.hi = gen, true
 	r.walking = -1
@@ -65,15 +66,20 @@ func (r *Producer) startSession(gen uint64, now int64) {
 			r.oweChanged(r.pub.topics[t].instr)
 		}
 	}
-	r.w.start(gen)
+	if !r.takeLeft(gen) {
+		r.w.start(gen)
+	}
 }
 
 // rejoin begins a session of a broadcast ring: everything is told once more, to
 // all, while live records go on. Readers that are in the picture see numbers
 // that they know and a snapshot of what they have.
 func (r *Producer) rejoin(gen uint64, now int64) {
-	if now < r.rejoinAt {
+	if now < r.rejoinAt && now >= r.rejoinAt-rejoinEvery { // earlier than that: the clock was set back
 		return // tried again in the next turn
+	}
+	if r.gen == 0 {
+		r.takeLeft(gen)
 	}
 	r.gen, r.hi = gen, true
 	r.rejoinAt = now + rejoinEvery
@@ -120,7 +126,7 @@ func (r *Producer) resume() {
 	if r.gen == 0 {
 		return
 	}
-	for r.attention.n > 0 || r.hi {
+	for r.attention.n > 0 || r.hi || len(r.due) > 0 {
 		if r.w.cast && r.tells == 0 {
 			return
 		}
@@ -131,6 +137,11 @@ func (r *Producer) resume() {
 			*r.w.slot() = r.pub.heartbeat(md.ChannelAll, r.pub.now)
 			r.hi = false
 			r.beatAt = r.pub.now + r.pub.beatEvery
+			continue
+		}
+		if len(r.due) > 0 {
+			*r.w.slot() = r.due[0]
+			r.due = r.due[1:]
 			continue
 		}
 		t := r.attention.first()
@@ -152,7 +163,16 @@ func (r *Producer) resume() {
 // and its state if that can be trusted. The topic is live from then on.
 func (r *Producer) tell(t TopicID) {
 	st, tp := &r.topics[t], &r.pub.topics[t]
-	if st.mode != modeSuppressed { // unstarted, or of a broadcast ring: told again
+	suppressed := st.mode == modeSuppressed
+	switch {
+	case suppressed && st.lost > 0:
+		*r.w.slot() = r.lossRecord(t)
+	case !suppressed:
+		r.payBefore(tp)
+	}
+	// Among a broadcast ring's readers may be one that joined since: a gap means
+	// nothing to it before the topic's heartbeat.
+	if !suppressed || r.w.cast {
 		hb := r.w.slot()
 		*hb = r.pub.heartbeat(tp.channel, r.pub.now)
 		hb.Instrument, hb.Seq = tp.instrument, tp.seq
@@ -160,13 +180,6 @@ func (r *Producer) tell(t TopicID) {
 			g := r.w.slot()
 			*g = tp.gap
 			g.Flags |= md.FlagSnapshot // it was numbered when it happened
-		}
-	} else if st.lost > 0 {
-		g := r.w.slot()
-		*g = r.pub.gapRecord(tp, md.GapOverrun, missing32(st.lost), tp.tsRecv)
-		g.ID, g.Seq = st.lostFirst, st.lostLast
-		if g.ID > g.Seq { // nothing but a gap without numbers
-			g.ID, g.Flags = g.Seq, g.Flags|md.FlagSnapshot
 		}
 	}
 	st.mode, st.lost = modeLive, 0
@@ -178,6 +191,17 @@ func (r *Producer) tell(t TopicID) {
 	case tp.valid != 0:
 		r.tellValues(tp)
 	}
+}
+
+// lossRecord is the gap of what a suppressed topic lost in this ring.
+func (r *Producer) lossRecord(t TopicID) md.Record {
+	st, tp := &r.topics[t], &r.pub.topics[t]
+	g := r.pub.gapRecord(tp, md.GapOverrun, missing32(st.lost), tp.tsRecv)
+	g.ID, g.Seq = st.lostFirst, st.lostLast
+	if g.ID > g.Seq { // nothing but a gap without numbers
+		g.ID, g.Flags = g.Seq, g.Flags|md.FlagSnapshot
+	}
+	return g
 }
 
 // tellValues writes a topic's last values as a snapshot.

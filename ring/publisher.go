@@ -215,7 +215,7 @@ func (p *Publisher) Turn(now int64) (more bool) {
 // or to go on with a snapshot.
 func (p *Publisher) Due() bool {
 	for _, r := range p.rings {
-		if r.gen != 0 && !r.w.broken && (r.attention.n > 0 || r.dueBook()) {
+		if r.gen != 0 && !r.w.broken && (r.attention.n > 0 || len(r.due) > 0 || r.dueBook()) {
 			return true
 		}
 	}

@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"slices"
 	"sync"
 
 	"tickrelay/ring/md"
@@ -67,18 +66,4 @@ func (p *Publisher) takeUp(t TopicID) {
 	tp.gap = p.gapRecord(tp, md.GapDisconnect, md.UnknownMissing, p.now)
 	tp.broken = tp.src != nil || tp.last != nil
 	tp.valid, tp.recovering = 0, ^uint16(0)
-}
-
-// Release takes p away from a ring as Detach does, but its reader is not told
-// of an end: it waits until the next Publisher attaches the same Segment, and
-// then sees a fresh start. The caller keeps the Segment.
-func (p *Publisher) Release(r *Producer) {
-	i := slices.Index(p.rings, r)
-	if i < 0 {
-		return
-	}
-	p.Flush()
-	p.rings = slices.Delete(p.rings, i, i+1)
-	r.gen = 0
-	r.seg.feeding.Store(false)
 }

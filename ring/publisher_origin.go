@@ -149,6 +149,7 @@ func (r *Producer) restart(epoch int64) {
 	r.walking, r.cursor = -1, book.Cursor{}
 	r.attention.clear()
 	r.snaps.clear()
+	r.before, r.due = nil, nil
 	for t := range r.topics {
 		st := &r.topics[t]
 		if st.mode == modeOff {

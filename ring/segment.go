@@ -85,6 +85,7 @@ type Segment struct {
 	readers   *[castReaders]readerEntry // nil: one consumer only
 	// wakeFD is the producer's end of a notifier plus one, 0: there is none.
 	wakeFD atomic.Int32
+	left   *leftBehind // nil: nothing; whoever has feeding uses it
 }
 
 // NewHeap makes a ring in this process's memory. The capacity is rounded up to
