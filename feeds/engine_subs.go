@@ -95,12 +95,26 @@ func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
 }
 
 // renew ends subs on a line and begins them again, which brings new snapshots,
-// also to others that share their streams.
+// also to others that share their streams. The line brings these topics no longer until
+// its next event of them: where the venue refuses, they are asked for once more.
 func (e *Engine) renew(line int, subs []Sub, now int64) {
+	for _, s := range subs {
+		if t := e.topicOf(s); t != nil {
+			t.lines &^= e.bit(line)
+		}
+	}
 	if !e.spec.ReplacesSubs { // there the same request once more does it
 		e.unsubscribe(line, subs, now)
 	}
 	e.subscribe(line, subs, now)
+}
+
+// topicOf is a subscription's topic, nil if there is none.
+func (e *Engine) topicOf(s Sub) *topic {
+	if id := e.bySymbol(s.Instrument.Symbol); id >= 0 {
+		return e.instruments[id].topics[s.Channel]
+	}
+	return nil
 }
 
 func (e *Engine) send(line int, frames [][]byte) {

@@ -52,7 +52,7 @@ func (e *Engine) second(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		return true
 	case mergeNone: // the owner alone, unless it has fallen silent: what it did not bring is missing
 		e.noteLast(t, line, recs)
-		if rx-t.ownerAt > ownerPatience && t.state == TopicLive {
+		if rx-t.ownerAt > ownerPatience {
 			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, rx)
 			t.owner, t.ownerAt = line, rx
 			e.stats.Switches.Add(1)
