@@ -24,14 +24,16 @@ import (
 //	← {"op":"subscribed","topics":["binance.>","okx.trades.*"],"rings":[…]}\n
 //	← {"op":"error","code":"…","message":"…","nearest":["…"]}\n
 //
-// An answer's first byte carries its descriptors (SCM_RIGHTS): that of the
-// instrument table if there is one, that to wake by if it was asked for, then
-// .data and .ctl of each ring that is new, in order. An error in answer to
+// An answer's first byte carries its descriptors (SCM_RIGHTS), the second those
+// for which the kernel had no room there: that of the instrument table if there
+// is one, that to wake by if it was asked for, then .data and .ctl of each ring
+// that is new, in order. An error in answer to
 // attach ends the connection; one in answer to a change leaves all as it was.
 const (
 	maxRequest  = 64 << 10 // bytes of a request line
 	maxAnswer   = 64 << 10
-	maxRings    = 126 // two descriptors each; the kernel passes 253 at once
+	maxRings    = 126 // two descriptors each
+	maxPassed   = 253 // descriptors that the kernel passes at once (SCM_MAX_FD)
 	maxPatterns = 1024
 	maxLeases   = 256
 	// maxAsked bounds the capacity that a client can ask for: 256 MiB per ring.

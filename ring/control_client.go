@@ -26,6 +26,8 @@ type lease struct {
 	dir   string // of the rings, for display
 
 	wakeMode uint32 // how the client said it waits
+	owed     bool   // the last answer was not waited for any longer: it comes before the next one
+	spoilt   error  // why nothing can be asked any more; the connection is closed
 }
 
 func (l *lease) close() error {
@@ -34,7 +36,19 @@ func (l *lease) close() error {
 		err = l.unmap()
 		l.unmap, l.table = nil, nil
 	}
+	if l.spoilt != nil {
+		return err
+	}
 	return errors.Join(err, l.conn.Close())
+}
+
+// spoil ends a lease whose requests and answers are out of step: the rings end
+// with it, so that whoever reads them hears of it.
+func (l *lease) spoil(why error) {
+	if l.spoilt == nil {
+		l.spoilt = why
+		l.conn.Close()
+	}
 }
 
 // Attach asks the relay that listens on the control socket path for rings with
@@ -69,10 +83,17 @@ func Attach(ctx context.Context, path string, req AttachRequest) (*Poller, error
 // within runs one exchange on the connection, bounded by ctx and by time.
 func (l *lease) within(ctx context.Context, exchange func() error) error {
 	l.conn.SetDeadline(time.Now().Add(2 * answerWithin))
-	stop := context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		l.conn.SetDeadline(time.Unix(1, 0))
+		close(cut)
+	})
 	err := exchange()
 	if !stop() {
-		err = errors.Join(ctx.Err(), err)
+		<-cut
+		if err != nil {
+			err = errors.Join(ctx.Err(), err)
+		}
 	}
 	l.conn.SetDeadline(time.Time{})
 	return err
@@ -147,7 +168,8 @@ func closeAll(fds []int) {
 // that did not serve it before add rings. Records of new topics may come
 // before it returns: each begins with its heartbeat and state, as after Attach.
 // *AttachError, and nothing changed, if the relay refuses. It waits for the
-// relay. Only the reading goroutine.
+// relay; if ctx ends before, the relay may still do it, and Poll and Wait take
+// up the rings that come of it. Only the reading goroutine.
 func (p *Poller) Subscribe(ctx context.Context, topics ...string) error {
 	return p.changeTopics(ctx, "subscribe", topics)
 }
@@ -163,12 +185,13 @@ func (p *Poller) changeTopics(ctx context.Context, op string, topics []string) e
 		return fmt.Errorf("ring: %s: these rings were not attached over a control socket", op)
 	}
 	err := p.lease.within(ctx, func() error {
-		ans, fds, err := p.lease.ask(wireRequest{op, AttachRequest{Topics: topics}}, "subscribed")
-		if err != nil {
-			closeAll(fds)
-			return err
+		if p.lease.owed {
+			if err := p.collect(); err != nil {
+				return err
+			}
 		}
-		return p.add(ans.Rings, fds)
+		ans, fds, err := p.lease.ask(wireRequest{op, AttachRequest{Topics: topics}}, "subscribed")
+		return p.changed(ans, fds, err)
 	})
 	if err != nil {
 		return fmt.Errorf("ring: %s: %w", op, err)
@@ -176,16 +199,74 @@ func (p *Poller) changeTopics(ctx context.Context, op string, topics []string) e
 	return nil
 }
 
+// changed takes up the answer to a change of topics. New rings that cannot all be
+// opened spoil the lease: the relay believes that they are read.
+func (p *Poller) changed(ans wireAnswer, fds []int, err error) error {
+	if err != nil {
+		closeAll(fds)
+		return err
+	}
+	if err = p.add(ans.Rings, fds); err != nil {
+		p.lease.spoil(err)
+	}
+	return err
+}
+
+// collect waits for the answer that is owed. A refusal changed nothing, and its
+// caller does not wait for it any more.
+func (p *Poller) collect() error {
+	err := p.changed(p.lease.hear("subscribed"))
+	var refused *AttachError
+	if errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
+// late takes up an answer that is owed once it is there. What goes wrong with it
+// ends the rings, which their readers notice.
+func (p *Poller) late() {
+	if p.lease.answered() {
+		_ = p.lease.within(context.Background(), p.collect)
+	}
+}
+
+// answered reports whether something can be read from the connection.
+func (l *lease) answered() bool {
+	raw, err := l.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var b [1]byte
+	_ = raw.Control(func(fd uintptr) {
+		_, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return err == nil
+}
+
 // ask sends one request and returns the answer with the descriptors it names.
 func (l *lease) ask(req wireRequest, wantOp string) (ans wireAnswer, fds []int, err error) {
-	if _, err := l.conn.Write(line(req)); err != nil {
+	if l.spoilt != nil {
+		return ans, nil, fmt.Errorf("this lease has ended: %w", l.spoilt)
+	}
+	if n, err := l.conn.Write(line(req)); err != nil {
+		if n > 0 { // half a request
+			l.spoil(err)
+		}
 		return ans, nil, err
 	}
-	if ans, fds, err = receive(l.conn); err != nil {
+	return l.hear(wantOp)
+}
+
+// errLate: nothing of an answer came in time.
+var errLate = errors.New("the relay has not answered yet")
+
+// hear reads the answer to the last request. One that is late stays owed; one
+// that came in part, or makes no sense, spoils the lease.
+func (l *lease) hear(wantOp string) (ans wireAnswer, fds []int, err error) {
+	ans, fds, err = receive(l.conn)
+	if l.owed = errors.Is(err, errLate); l.owed {
 		return ans, fds, err
-	}
-	if ans.Op == "error" {
-		return ans, fds, &AttachError{ans.Code, ans.Message, ans.Nearest}
 	}
 	want := 2 * len(ans.Rings)
 	if ans.Table {
@@ -194,10 +275,17 @@ func (l *lease) ask(req wireRequest, wantOp string) (ans wireAnswer, fds []int, 
 	if ans.EventFD {
 		want++
 	}
-	if ans.Op != wantOp || len(fds) != want {
-		return ans, fds, fmt.Errorf("%w: answer %q with %d descriptors, want %q with %d", ErrFormat, ans.Op, len(fds), wantOp, want)
+	switch {
+	case err != nil:
+	case ans.Op == "error":
+		return ans, fds, &AttachError{ans.Code, ans.Message, ans.Nearest}
+	case ans.Op != wantOp || len(fds) != want:
+		err = fmt.Errorf("%w: answer %q with %d descriptors, want %q with %d", ErrFormat, ans.Op, len(fds), wantOp, want)
 	}
-	return ans, fds, nil
+	if err != nil {
+		l.spoil(err)
+	}
+	return ans, fds, err
 }
 
 // consumer opens the read end of descriptors that came over the socket; it owns
@@ -214,11 +302,14 @@ func (f *shmFiles) consumer() (*Consumer, error) {
 // receive reads one answer line and the descriptors that came with it.
 func receive(conn *net.UnixConn) (ans wireAnswer, fds []int, err error) {
 	buf := make([]byte, 0, maxAnswer)
-	oob := make([]byte, unix.CmsgSpace(4*(2*maxRings+1)))
+	oob := make([]byte, unix.CmsgSpace(4*maxPassed))
 	for {
 		n, oobn, _, _, err := conn.ReadMsgUnix(buf[len(buf):cap(buf)], oob)
 		got, errRights := rights(oob[:oobn])
 		fds = append(fds, got...)
+		if errors.Is(err, os.ErrDeadlineExceeded) && len(buf)+len(fds) == 0 {
+			return ans, nil, fmt.Errorf("%w: %w", errLate, err)
+		}
 		if err = errors.Join(err, errRights); err != nil {
 			return ans, fds, err
 		}

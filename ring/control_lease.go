@@ -258,14 +258,26 @@ func (s *session) answer(ans wireAnswer, segs []*Segment) error {
 		}
 		ans.Rings = append(ans.Rings, wireRing{Name: seg.Name(), Capacity: seg.Capacity()})
 	}
-	var oob []byte
-	if len(fds) > 0 {
-		oob = unix.UnixRights(fds...)
+	return send(s.conn, line(ans), fds)
+}
+
+// send writes a line whose first bytes carry the descriptors, as many each as the
+// kernel takes.
+func send(conn *net.UnixConn, msg []byte, fds []int) error {
+	for len(fds) > 0 {
+		now, n := min(len(fds), maxPassed), len(msg)
+		if now < len(fds) {
+			n = 1
+		}
+		sent, _, err := conn.WriteMsgUnix(msg[:n], unix.UnixRights(fds[:now]...), nil)
+		if err != nil {
+			return err
+		}
+		msg, fds = msg[sent:], fds[now:]
 	}
-	msg := line(ans)
-	n, _, err := s.conn.WriteMsgUnix(msg, oob, nil)
-	if err == nil && n < len(msg) {
-		_, err = s.conn.Write(msg[n:])
+	if len(msg) == 0 {
+		return nil
 	}
+	_, err := conn.Write(msg)
 	return err
 }

@@ -35,6 +35,9 @@ func NewPoller(cs ...*Consumer) *Poller {
 // never keeps the others waiting. An error tells of one ring, as Consumer.Poll;
 // the others can be read on after Remove of that ring.
 func (p *Poller) Poll(dst []md.Record) (int, error) {
+	if p.lease != nil && p.lease.owed {
+		p.late()
+	}
 	for i := range p.cs {
 		k := p.from + i
 		if k >= len(p.cs) {
@@ -74,6 +77,9 @@ func (p *Poller) Wait(mode WaitMode, timeout time.Duration) (bool, error) {
 		d, probe, expired := w.next(mode, timeout)
 		if expired {
 			return false, nil
+		}
+		if probe && p.lease != nil && p.lease.owed {
+			p.late()
 		}
 		for _, c := range p.cs {
 			if probe {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,15 @@ func TestKillRelay(t *testing.T) {
 		time.Sleep(time.Duration(round*700) * time.Microsecond)
 		relay.kill()
 		relay = relayProcess(t, base)
+	}
+}
+
+// TestLateAnswer: a request that was given up does not put the next one out of
+// step with its answer.
+func TestLateAnswer(t *testing.T) {
+	bin := compile(t, "gcc", "test/late.c", "-std=c11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DTR_ANSWER_WITHIN_S=1")
+	if got := run(t, nil, bin, filepath.Join(shmDir(t), "c.sock")); got != "ok\n" {
+		t.Error(got)
 	}
 }
 

@@ -30,7 +30,8 @@ typedef struct tr_client {
     bool by_fd;       /* asked for TR_WAITS_FD */
     bool once;        /* do not attach again: TR_E_GONE instead */
     bool away;        /* the relay is gone */
-    bool hung_up;      /* the relay closed the lease */
+    bool hung_up;      /* the relay closed the lease, or we had to */
+    bool owed;         /* an answer that was not waited for any longer: it comes before the next */
     bool waitv_broken; /* the kernel has no futex_waitv */
     char relay[256]; /* name or path of the socket; or the directory of a ring opened by path */
     char name[64];   /* strategy; or the name of a ring opened by path */
@@ -93,7 +94,7 @@ static inline void tr_drop(tr_client *c) {
     free(c->rings);
     c->rings = NULL;
     c->n = c->from = c->lent = 0;
-    c->hung_up = false;
+    c->hung_up = c->owed = false;
     tr_close_fd(&c->lease);
     tr_close_fd(&c->wake_fd); /* epoll forgets closed descriptors */
 }

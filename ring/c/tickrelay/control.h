@@ -21,7 +21,9 @@
 #define TR_MAX_LINE (64 * 1024)
 #define TR_MAX_RINGS 126
 #define TR_MAX_FDS 256
+#ifndef TR_ANSWER_WITHIN_S
 #define TR_ANSWER_WITHIN_S 10 /* the relay may have to make the rings first */
+#endif
 
 typedef struct tr_answer {
     char op[16], code[24], message[440];
@@ -32,6 +34,8 @@ typedef struct tr_answer {
     char *topics; /* blank-separated, NULL: the answer had none; to be freed */
     int fds[TR_MAX_FDS];
     unsigned n_fds, taken; /* fds before taken have another owner */
+    bool late;   /* nothing of it came in time: it still comes, before any other */
+    bool broken; /* it came in part, or makes no sense: nor would what comes after it */
 } tr_answer;
 
 static inline void tr_answer_free(tr_answer *a) {
@@ -144,6 +148,7 @@ static inline int tr_receive(int conn, tr_answer *a, tr_error *err) {
         n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
+            a->late = errno == EAGAIN && len == 0 && a->n_fds == 0;
             rc = errno == EAGAIN ? tr_fail(err, TR_E_SYSTEM, "the relay did not answer within %d s", TR_ANSWER_WITHIN_S)
                                  : tr_fail_errno(err, "read", "the relay's answer");
         } else if (!tr_answer_fds(a, &msg)) {
@@ -174,23 +179,32 @@ static inline int tr_refusal(const tr_answer *a, tr_error *err) {
     return tr_fail(err, code, "the relay refused (%s): %s", a->code, a->message);
 }
 
-/* tr_ask sends a line and reads the answer, which must be of op want. */
+/* tr_hear reads the answer to a request, which must be of op want. */
+static inline int tr_hear(int conn, const char *want, tr_answer *a, tr_error *err) {
+    int rc = tr_receive(conn, a, err);
+    if (rc == TR_OK && !strcmp(a->op, "error")) return tr_refusal(a, err);
+    if (rc == TR_OK && (strcmp(a->op, want) || a->n_fds != 2 * a->n_rings + a->table + a->by_fd))
+        rc = tr_fail(err, TR_E_FORMAT, "the relay answered \"%s\" with %u descriptors for %u rings", a->op, a->n_fds, a->n_rings);
+    a->broken = rc != TR_OK && !a->late;
+    return rc;
+}
+
+/* tr_ask sends a line and hears the answer. */
 static inline int tr_ask(int conn, const char *line, size_t len, const char *want, tr_answer *a, tr_error *err) {
-    int rc;
+    const size_t all = len;
     memset(a, 0, sizeof *a);
     while (len > 0) {
         ssize_t n = send(conn, line, len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EPIPE) break; /* it may have said why before it hung up */
-        if (n < 0) return tr_fail_errno(err, "write to", "the relay's control socket");
+        if (n < 0) {
+            a->broken = len < all;
+            return tr_fail_errno(err, "write to", "the relay's control socket");
+        }
         line += n;
         len -= (size_t)n;
     }
-    rc = tr_receive(conn, a, err);
-    if (rc == TR_OK && !strcmp(a->op, "error")) return tr_refusal(a, err);
-    if (rc == TR_OK && (strcmp(a->op, want) || a->n_fds != 2 * a->n_rings + a->table + a->by_fd))
-        return tr_fail(err, TR_E_FORMAT, "the relay answered \"%s\" with %u descriptors for %u rings", a->op, a->n_fds, a->n_rings);
-    return rc;
+    return tr_hear(conn, want, a, err);
 }
 
 /* tr_json_topics writes blank-separated patterns as a list; returns how many. */

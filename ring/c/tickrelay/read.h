@@ -66,10 +66,46 @@ static inline void tr_again(tr_client *c) {
     c->retry_at = tr_monotonic() + c->retry_ns;
 }
 
+/* tr_hang_up gives the lease back: what its rings hold is read, then they end. */
+static inline void tr_hang_up(tr_client *c) {
+    tr_close_fd(&c->lease);
+    c->hung_up = true;
+    c->owed = false;
+}
+
+/* tr_changed takes up the answer to a change of topics and frees it. An answer
+ * that cannot be used whole ends the lease: the relay believes that it was. */
+static inline int tr_changed(tr_client *c, tr_answer *a, int rc) {
+    c->owed = a->late;
+    if (rc == TR_OK && a->topics) {
+        free(c->topics);
+        c->topics = a->topics;
+        a->topics = NULL;
+    }
+    if (rc == TR_OK && (rc = tr_add_rings(c, a)) != TR_OK) a->broken = true;
+    if (a->broken) tr_hang_up(c);
+    tr_answer_free(a);
+    return rc;
+}
+
+/* tr_collect waits for the answer that is owed. A refusal changed nothing, and
+ * its caller does not wait for it any more. */
+static inline int tr_collect(tr_client *c) {
+    tr_answer a;
+    int rc = tr_changed(c, &a, tr_hear(c->lease, "subscribed", &a, &c->err));
+    return strcmp(a.op, "error") ? rc : TR_OK;
+}
+
+/* tr_late takes up an answer that is owed once it is there. */
+static inline void tr_late(tr_client *c) {
+    char b;
+    if (recv(c->lease, &b, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) tr_collect(c);
+}
+
 /* tr_nothing is the end of a pass over all rings that found no record; bad is
  * the code of a ring that ended, or TR_OK. */
 static inline int64_t tr_nothing(tr_client *c, int bad) {
-    if (c->hung_up && bad == TR_OK) bad = tr_fail(&c->err, TR_E_GONE, "the relay closed the connection");
+    if (c->hung_up && bad == TR_OK) bad = tr_fail(&c->err, TR_E_GONE, "the connection to the relay has ended");
     if (bad != TR_OK) return tr_lost(c, bad);
     if (c->away) tr_again(c);
     return 0;
@@ -84,6 +120,7 @@ static inline bool tr_ended(tr_client *c) { return ++c->gone_looks > 1000; }
  * is in tr_message. Each ring keeps its own order; between rings there is none. */
 static inline int64_t tr_poll(tr_client *c, tr_record *dst, size_t max) {
     int bad = TR_OK;
+    if (!TR_LIKELY(!c->owed)) tr_late(c);
     if (c->n_gaps) {
         size_t n = c->n_gaps - c->gaps_at < max ? c->n_gaps - c->gaps_at : max;
         memcpy(dst, c->gaps + c->gaps_at, n * sizeof *dst);
@@ -111,6 +148,7 @@ static inline int64_t tr_poll(tr_client *c, tr_record *dst, size_t max) {
 static inline int64_t tr_lend(tr_client *c, const tr_record **recs, size_t max) {
     int bad = TR_OK;
     *recs = NULL;
+    if (!TR_LIKELY(!c->owed)) tr_late(c);
     if (c->n_gaps) {
         c->lent = c->n;
         *recs = c->gaps + c->gaps_at;
@@ -148,7 +186,8 @@ static inline int tr_change(tr_client *c, const char *op, const char *topics) {
     tr_answer a;
     int rc;
     if (!c->topics) return tr_fail(&c->err, TR_E_UNSUPPORTED, "a ring opened by path has the topics of its declaration; attach over the socket to choose");
-    if (c->away) return tr_fail(&c->err, TR_E_NO_RELAY, "the relay is away; try again once tr_connected says so");
+    if (c->away || c->hung_up) return tr_fail(&c->err, TR_E_NO_RELAY, "the relay is away; try again once tr_connected says so");
+    if (c->owed && (rc = tr_collect(c)) != TR_OK) return rc;
     o.buf = (char *)malloc(o.cap);
     if (!o.buf) return tr_fail(&c->err, TR_E_SYSTEM, "out of memory");
     tr_json_text(&o, "{\"op\":");
@@ -162,22 +201,13 @@ static inline int tr_change(tr_client *c, const char *op, const char *topics) {
     }
     rc = tr_ask(c->lease, o.buf, o.len, "subscribed", &a, &c->err);
     free(o.buf);
-    if (rc == TR_OK) {
-        if (a.topics) {
-            free(c->topics);
-            c->topics = a.topics;
-            a.topics = NULL;
-        }
-        rc = tr_add_rings(c, &a);
-        if (rc) tr_lost(c, rc); /* half of it: begin afresh */
-    }
-    tr_answer_free(&a);
-    return rc;
+    return tr_changed(c, &a, rc);
 }
 
 /* tr_subscribe adds blank-separated patterns to the attachment. The new topics
  * begin as at an attachment, with their number and state; the old ones go on.
- * Refused (TR_E_TOPIC …): all is as it was. May block for 10 s. */
+ * Refused (TR_E_TOPIC …): all is as it was. It blocks for 10 s at most; if that was
+ * not enough (TR_E_SYSTEM) the relay may still do it, and reading takes up what comes. */
 static inline int tr_subscribe(tr_client *c, const char *topics) { return tr_change(c, "subscribe", topics); }
 
 /* tr_unsubscribe takes patterns off again, spelled as they were given. */

@@ -53,6 +53,7 @@ static inline void tr_awake(tr_client *c) {
 /* tr_ready is 1 if there is something to read, 0 if not, or a code below 0. */
 static inline int tr_ready(tr_client *c) {
     int bad = TR_OK;
+    if (!TR_LIKELY(!c->owed)) tr_late(c);
     if (c->n_gaps) return 1;
     for (unsigned i = 0; i < c->n; i++) {
         tr_ring *r = &c->rings[i];
