@@ -38,6 +38,55 @@ func TestPackageScripts(t *testing.T) {
 	}
 }
 
+// TestPurgeKeepsOldValues: a purge takes the relay's own folders away, and the
+// journals of the host's settings only once those are put back.
+func TestPurgeKeepsOldValues(t *testing.T) {
+	root := t.TempDir()
+	host := filepath.Join(root, "var/lib/tickrelay-host")
+	journal := filepath.Join(host, "tune.journal")
+	script := func(name, arg string) string {
+		t.Helper()
+		cmd := exec.Command("sh", repoRoot+"/deploy/deb/"+name, arg)
+		cmd.Env = append(os.Environ(), "DPKG_ROOT="+root)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", name, arg, err, out)
+		}
+		return string(out)
+	}
+	for _, f := range []string{journal, journal + ".lock", filepath.Join(root, "var/lib/tickrelay/raw/x"), filepath.Join(host, "dpdk/0000_00_06.0.json")} {
+		if err := os.MkdirAll(filepath.Dir(f), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, arg := range map[string]string{"prerm": "remove", "postrm": "purge"} {
+		if out := script(name, arg); !strings.Contains(out, "tune revert") || !strings.Contains(out, "dpdk unbind") {
+			t.Errorf("%s does not say that the host is changed: %q", name, out)
+		}
+	}
+	if _, err := os.Stat(journal); err != nil {
+		t.Errorf("the old values are gone: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "var/lib/tickrelay")); err == nil {
+		t.Error("the relay's own folder is left after a purge")
+	}
+	if err := os.Remove(journal); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(host, "dpdk/0000_00_06.0.json")); err != nil {
+		t.Fatal(err)
+	}
+	if out := script("prerm", "remove") + script("postrm", "purge"); out != "" {
+		t.Errorf("said of an unchanged host: %q", out)
+	}
+	if _, err := os.Stat(host); err == nil {
+		t.Error("the empty folder is left after a purge")
+	}
+}
+
 // TestPackage builds the package of a commit and installs it into a root of its own,
 // upgrades it over a configuration that was edited, and purges it.
 func TestPackage(t *testing.T) {

@@ -286,6 +286,9 @@ somebody else changed since is reported and left alone, unless --force.`,
 			if err != nil {
 				return err
 			}
+			if len(groups) > 0 { // the drop-in is of no group
+				before = slices.DeleteFunc(before, func(r tune.Result) bool { return !slices.Contains(groups, r.Group) })
+			}
 			if len(before) > 0 {
 				if err := confirm(c, yes, fmt.Sprintf("Put %d settings back?", len(before))); err != nil {
 					return err

@@ -108,13 +108,16 @@ func (h Host) Unbind(pci string) (Device, error) {
 	if err != nil {
 		return d, err
 	}
-	data, err := os.ReadFile(h.file(d.PCI))
+	data, err := readOurs(h.file(d.PCI))
 	if errors.Is(err, os.ErrNotExist) {
 		return d, fmt.Errorf("nic: %s was not bound by this command (no %s)", d.PCI, h.file(d.PCI))
 	}
 	var e entry
 	if err == nil {
 		err = json.Unmarshal(data, &e)
+	}
+	if err == nil && e.PCI != d.PCI {
+		err = fmt.Errorf("it is of %q", e.PCI)
 	}
 	if err != nil {
 		return d, fmt.Errorf("nic: journal %s: %w", h.file(d.PCI), err)
@@ -150,28 +153,4 @@ func (h *Host) undo(e entry) error {
 		}
 	}
 	return os.Remove(h.file(e.PCI))
-}
-
-func (h *Host) file(pci string) string {
-	return filepath.Join(h.Journal, strings.ReplaceAll(pci, ":", "_")+".json")
-}
-
-// save writes the journal, safely on disk before anything is changed.
-func (h *Host) save(e entry) error {
-	if err := os.MkdirAll(h.Journal, 0o700); err != nil {
-		return fmt.Errorf("nic: journal: %w", err)
-	}
-	data, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(h.file(e.PCI))
-	if err != nil {
-		return fmt.Errorf("nic: journal: %w", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("nic: journal: %w", errors.Join(err, os.Remove(h.file(e.PCI))))
-	}
-	return nil
 }

@@ -17,7 +17,7 @@ type Host struct {
 	Network Network // default the kernel's, by netlink
 	// SSH is the environment's SSH_CONNECTION: "client port server port".
 	SSH     string
-	Journal string // folder; default /var/lib/tickrelay/dpdk below Root
+	Journal string // folder; default /var/lib/tickrelay-host/dpdk below Root
 	// Write writes to a file of sysfs; default os.WriteFile.
 	Write func(path, text string) error
 }
@@ -30,7 +30,7 @@ func (h Host) withDefaults() Host {
 		h.Network = kernelNetwork{}
 	}
 	if h.Journal == "" {
-		h.Journal = h.path("var/lib/tickrelay/dpdk")
+		h.Journal = h.path("var/lib/tickrelay-host/dpdk")
 	}
 	if h.Write == nil {
 		h.Write = func(path, text string) error { return os.WriteFile(path, []byte(text), 0o200) }

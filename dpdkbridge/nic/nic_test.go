@@ -175,8 +175,31 @@ func TestBindRollsBack(t *testing.T) {
 	if err != nil || d.Driver != "ena" || !reflect.DeepEqual(n.restored["ens6"], n.state["ens6"]) {
 		t.Errorf("%+v, %v, restored %+v", d, err, n.restored)
 	}
-	if left, _ := filepath.Glob(h.Root + "/var/lib/tickrelay/dpdk/*"); len(left) != 0 {
+	if left, _ := filepath.Glob(h.Root + "/var/lib/tickrelay-host/dpdk/*"); len(left) != 0 {
 		t.Errorf("journal left: %v", left)
+	}
+}
+
+// TestForeignJournal: root takes no orders from a journal that others can write.
+func TestForeignJournal(t *testing.T) {
+	h, n := tree(t)
+	if _, err := h.Bind("ens6", "vfio-pci", false); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(h.Root, "var/lib/tickrelay-host/dpdk")
+	for path, modes := range map[string][2]os.FileMode{filepath.Join(dir, "0000_00_06.0.json"): {0o666, 0o600}, dir: {0o777, 0o700}} {
+		if err := os.Chmod(path, modes[0]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Unbind("0000:00:06.0"); !errors.Is(err, ErrNotOurs) || len(n.restored) != 0 {
+			t.Errorf("%s of mode %v: %v, restored %v", path, modes[0], err, n.restored)
+		}
+		if err := os.Chmod(path, modes[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Unbind("0000:00:06.0"); err != nil {
+		t.Error(err)
 	}
 }
 

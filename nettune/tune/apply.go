@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // Status is what became of one setting.
@@ -41,8 +43,7 @@ type Result struct {
 type ApplyConfig struct {
 	Journal string // file; default JournalPath
 	Profile string // name, for the journal and the drop-in
-	Persist bool   // also write the sysctls to DropIn
-	DropIn  string // default /etc/sysctl.d/90-tickrelay.conf, below a tree's folder
+	Persist bool   // also write the sysctls to DefaultDropIn, below a tree's folder
 
 	afterWrite func(n int) // tests: called after the nth write
 }
@@ -50,9 +51,6 @@ type ApplyConfig struct {
 func (c *ApplyConfig) withDefaults(h *Host) {
 	if c.Journal == "" {
 		c.Journal = JournalPath(h)
-	}
-	if c.DropIn == "" {
-		c.DropIn = h.dir + DefaultDropIn
 	}
 	if c.afterWrite == nil {
 		c.afterWrite = func(int) {}
@@ -79,7 +77,7 @@ func Apply(ctx context.Context, h *Host, plan []Change, c ApplyConfig) ([]Result
 		if err := h.keepsInside("/etc", "/etc/sysctl.d", DefaultDropIn); err != nil {
 			return nil, err
 		}
-		j.dropIn, err = readDropIn(j.dropIn, c.DropIn)
+		j.dropIn, err = readDropIn(j.dropIn, h.dir+DefaultDropIn)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +85,7 @@ func Apply(ctx context.Context, h *Host, plan []Change, c ApplyConfig) ([]Result
 	if err := j.save(); err != nil {
 		return nil, fmt.Errorf("tune: journal: %w", err)
 	}
-	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("tune: journal: %w", err)
 	}

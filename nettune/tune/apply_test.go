@@ -151,12 +151,22 @@ func TestDamagedJournal(t *testing.T) {
 	f(`{"tune_journal":9}`+"\n", "version 9")
 	f(head+"{}\n", "line 2: neither entry nor outcome")
 	f(head+`{"done":"/sys/x","read":"1"}`+"\n", `"/sys/x", which has no old value`)
-	f(head+`{"key":"/sys/x","old":"1","new":"2"}`+"\n"+`{"key":"/sys/x","old":"2","new":"3"}`+"\n", "line 3: bad entry")
-	f(head+`{"key":"/sys/x","format":77}`+"\n", "bad entry")
-	for _, key := range []string{"/etc/passwd", "/sys/../etc/passwd", "etc", "", "/proc/1/mem", "nic:eth0"} {
-		f(head+`{"key":"`+key+`","old":"1","new":"2"}`+"\n", "bad entry")
+	const fine = `{"knob":"net.ipv4.tcp_fastopen","key":"/proc/sys/net/ipv4/tcp_fastopen","old":"1","new":"3"}` + "\n"
+	f(head+fine+fine, "line 3: bad entry")
+	f(head+strings.Replace(fine, `"old"`, `"format":77,"old"`, 1), "bad entry")
+	f(head+strings.Replace(fine, `"old"`, `"format":1,"old"`, 1), "bad entry") // another row's format
+	for _, e := range [][2]string{
+		{"net.ipv4.tcp_fastopen", "/etc/passwd"}, {"net.ipv4.tcp_fastopen", "/proc/sys/kernel/modprobe"}, {"net.ipv4.tcp_fastopen", ""},
+		{"kernel.modprobe", "/proc/sys/kernel/modprobe"}, {"", "/proc/1/mem"},
+		{"nic.rx-usecs", "nic:eth0"}, {"nic.rx-usecs", "nic:eth0/stat/x"}, {"nic.rps_flow_cnt", "/sys/class/net/../queues/rx-0/rps_flow_cnt"},
+		{"nic.rps_flow_cnt", "/sys/class/net/e/../../queues/rx-0/rps_flow_cnt"}, {"irq.affinity", "/proc/irq/../smp_affinity_list"},
+		{"cpu.dma_latency", "/dev/cpu_dma_latency"},
+	} {
+		f(head+`{"knob":"`+e[0]+`","key":"`+e[1]+`","old":"1","new":"2"}`+"\n", "bad entry")
 	}
-	f(head+`{"drop_in":"/etc/passwd","old":"x"}`+"\n", "bad drop-in")
+	for _, path := range []string{"/etc/passwd", "/etc/sysctl.d/99-other.conf", "/x/../etc/sysctl.d/90-tickrelay.conf"} {
+		f(head+`{"drop_in":"`+path+`","old":"x"}`+"\n", "bad drop-in")
+	}
 }
 
 // stubbornNIC ignores rx-usecs, rounds rings and refuses offloads.
@@ -388,6 +398,56 @@ func TestReboot(t *testing.T) {
 	}
 	f(false, 0)
 	f(true, -1)
+}
+
+// TestRebootAfterAnotherProfile: the drop-in's values are the machine's after a
+// restart, not those of a later apply without it, and revert knows them.
+func TestRebootAfterAnotherProfile(t *testing.T) {
+	h, dir, before, _ := applied(t, "numa2", "conservative", ApplyConfig{Persist: true})
+	set := dropInValues(rawFile(t, filepath.Join(dir, DefaultDropIn)))
+	plan, err := Plan(h, Options{Profile: builtIn(t, "low-latency")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := Apply(context.Background(), h, plan, ApplyConfig{Profile: "low-latency"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwritten := 0
+	for _, r := range results {
+		if _, ok := set[sysctlName(r.Key)]; ok {
+			overwritten++
+		}
+	}
+	if overwritten == 0 {
+		t.Fatal("the second profile changed nothing of the drop-in's")
+	}
+	for path, text := range before { // the machine starts: its own values, then the drop-in's
+		if value, ok := set[sysctlName("/"+path)]; ok {
+			text = value
+		}
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "proc/sys/kernel/random/boot_id"), []byte("another\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	v, err := Verify(h, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, "verify", v, Kept)
+	back, err := Revert(context.Background(), h, RevertConfig{})
+	if err != nil || len(back) != len(set)+1 {
+		t.Errorf("%d settings put back of %d and the drop-in, %v", len(back), len(set), err)
+	}
+	wantStatus(t, "revert", back, Done)
+	for path, text := range before {
+		if _, ok := set[sysctlName("/"+path)]; ok && strings.TrimSpace(rawFile(t, filepath.Join(dir, path))) != strings.TrimSpace(text) {
+			t.Errorf("%s was %s and is not again", path, text)
+		}
+	}
 }
 
 // TestTwoAtOnce wants the second of two refused.

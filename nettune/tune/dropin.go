@@ -60,6 +60,17 @@ func writeDropIn(j *journal, profile string) error {
 	return nil
 }
 
+// dropInValues reads what writeDropIn wrote: values by sysctl name.
+func dropInValues(text string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " = "); ok && !strings.HasPrefix(line, "#") {
+			out[name] = value
+		}
+	}
+	return out
+}
+
 func (d *dropIn) result() Result {
 	return Result{Knob: "sysctl.d", Key: d.Path, Old: shape(d.Old), New: shape(&d.Written)}
 }

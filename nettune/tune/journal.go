@@ -9,15 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // DefaultJournal is the file in which Apply keeps the old values. Other network
-// namespaces than the first get a file of their own beside it.
-const DefaultJournal = "/var/lib/tickrelay/tune.journal"
+// namespaces than the first get a file of their own beside it. The folder is
+// root's: what a relay's own user can write must not say what root writes.
+const DefaultJournal = journalDir + "/tune.journal"
+
+const journalDir = "/var/lib/tickrelay-host"
 
 // JournalPath is the journal's default place for h, seen from this thread's
 // network namespace.
@@ -26,7 +28,7 @@ func JournalPath(h *Host) string {
 		return filepath.Join(h.dir, "tune.journal")
 	}
 	if c := netnsCookie(); c > 1 {
-		return fmt.Sprintf("/var/lib/tickrelay/tune-netns%d.journal", c)
+		return fmt.Sprintf(journalDir+"/tune-netns%d.journal", c)
 	}
 	return DefaultJournal
 }
@@ -113,7 +115,7 @@ func newHeader(h *Host, profile string) header {
 
 // loadJournal reads path; errNoJournal if there is none.
 func loadJournal(path string) (*journal, error) {
-	data, err := os.ReadFile(path)
+	data, err := readJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoJournal
 	}
@@ -148,23 +150,6 @@ func parseJournal(data []byte) (*journal, error) {
 	return j, nil
 }
 
-// settable says whether a key can be one that Apply wrote. A journal is read
-// by root, and must not lead it to any other file.
-func settable(key string) bool {
-	if _, _, _, ok := splitNIC(key); ok {
-		return true
-	}
-	if filepath.Clean(key) != key {
-		return false
-	}
-	for _, dir := range []string{procSys, "/proc/irq/", "/sys/"} {
-		if strings.HasPrefix(key, dir) {
-			return true
-		}
-	}
-	return false
-}
-
 func (j *journal) line(n int, line []byte, at map[string]int) error {
 	if n == 1 {
 		if err := json.Unmarshal(line, &j.head); err != nil {
@@ -185,7 +170,7 @@ func (j *journal) line(n int, line []byte, at map[string]int) error {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err
 		}
-		if _, twice := at[e.Key]; twice || !settable(e.Key) || e.Format > List {
+		if _, twice := at[e.Key]; twice || !settable(&e) {
 			return fmt.Errorf("bad entry %q", clip(e.Key))
 		}
 		at[e.Key] = len(j.entries)
@@ -205,7 +190,7 @@ func (j *journal) line(n int, line []byte, at map[string]int) error {
 		if err := json.Unmarshal(line, j.dropIn); err != nil {
 			return err
 		}
-		if filepath.Ext(j.dropIn.Path) != ".conf" || filepath.Base(filepath.Dir(j.dropIn.Path)) != "sysctl.d" {
+		if p := j.dropIn.Path; filepath.Clean(p) != p || !strings.HasSuffix(p, DefaultDropIn) {
 			return fmt.Errorf("bad drop-in %q", clip(j.dropIn.Path))
 		}
 	default:
@@ -215,13 +200,24 @@ func (j *journal) line(n int, line []byte, at map[string]int) error {
 }
 
 // reboot drops what a restart of the machine has put back by itself. The
-// sysctls of a drop-in were set again at boot, so their old values stay.
+// sysctls of a drop-in were set again at boot, to the values that stand there:
+// a later apply without it may have written others.
 func (j *journal) reboot(now header) {
 	now.Profile = j.head.Profile
 	j.head = now
+	var set map[string]string
+	if j.dropIn != nil {
+		set = dropInValues(j.dropIn.Written)
+	}
 	j.entries = slices.DeleteFunc(j.entries, func(e entry) bool {
-		return j.dropIn == nil || sysctlName(e.Key) == "" || e.Read != e.New
+		_, again := set[sysctlName(e.Key)]
+		return !again
 	})
+	for i := range j.entries {
+		e := &j.entries[i]
+		e.New = set[sysctlName(e.Key)]
+		e.Read = e.New
+	}
 }
 
 func (j *journal) find(key string) *entry {
@@ -250,39 +246,6 @@ func (j *journal) save() error {
 	return writeAtomic(j.path, b.Bytes(), 0o600)
 }
 
-// writeAtomic replaces a file so that after a crash either the old or the new
-// content is there.
-func writeAtomic(path string, data []byte, perm fs.FileMode) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	tmp := path + ".new" + strconv.Itoa(os.Getpid())
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, perm)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // done appends an outcome. It is not synced: a crash of the machine resets the
 // settings themselves, and a killed process loses nothing that was written.
 func (j *journal) done(f *os.File, key, read string) error {
@@ -303,21 +266,4 @@ func (j *journal) remove() error {
 		return err
 	}
 	return syncDir(filepath.Dir(j.path))
-}
-
-// lockJournal keeps a second apply, revert or prove out. The lock dies with
-// its holder.
-func lockJournal(path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("tune: journal: %w (run as root, or choose another journal)", err)
-	}
-	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("tune: journal: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("tune: another apply, revert or prove holds %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
 }

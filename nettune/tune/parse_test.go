@@ -251,8 +251,8 @@ func FuzzProc(f *testing.F) {
 // FuzzJournal wants any bytes read or refused, and what was read written back
 // the same.
 func FuzzJournal(f *testing.F) {
-	f.Add([]byte(`{"tune_journal":1,"boot":"b","netns":1,"profile":"p"}` + "\n" + `{"knob":"k","group":"g","key":"/sys/x","format":1,"old":"1 2","new":"2 3"}` + "\n" +
-		`{"drop_in":"/etc/sysctl.d/x.conf","old":null,"written":"y"}` + "\n" + `{"done":"/sys/x","read":"2 3"}` + "\n"))
+	f.Add([]byte(`{"tune_journal":1,"boot":"b","netns":1,"profile":"p"}` + "\n" + `{"knob":"net.ipv4.tcp_rmem","group":"g","key":"/proc/sys/net/ipv4/tcp_rmem","format":1,"old":"1 2","new":"2 3"}` + "\n" +
+		`{"drop_in":"/etc/sysctl.d/90-tickrelay.conf","old":null,"written":"y"}` + "\n" + `{"done":"/proc/sys/net/ipv4/tcp_rmem","read":"2 3"}` + "\n"))
 	f.Add([]byte(`{"tune_journal":1}` + "\n" + `{"key":"/sys/x","old`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		j, err := parseJournal(data)

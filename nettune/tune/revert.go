@@ -60,6 +60,9 @@ func openOwn(h *Host, path string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.dropIn != nil && h.Live() && j.dropIn.Path != DefaultDropIn {
+		return nil, fmt.Errorf("tune: journal %s: bad drop-in %q", path, clip(j.dropIn.Path))
+	}
 	head := newHeader(h, "")
 	if j.head.Boot != head.Boot {
 		j.reboot(head)
