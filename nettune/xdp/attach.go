@@ -64,6 +64,9 @@ func (a *Attached) attach(c *Config, p pins, dev device) error {
 	}
 	if old != nil {
 		defer old.Close()
+		if c.Mode != ModeAuto && c.Mode != dev.mode { // before the filter that runs is touched
+			return fmt.Errorf("the filter is attached in %s mode; detach it first to change that", dev.mode)
+		}
 	} else if dev.program != 0 {
 		return dev.occupied(c.Interface)
 	}
@@ -79,11 +82,11 @@ func (a *Attached) attach(c *Config, p pins, dev device) error {
 	}
 	defer obj.Close()
 	c.step("maps pinned")
+	if old != nil {
+		return a.takeOver(c, old, dev, obj)
+	}
 	if err := obj.Config.Put(uint32(0), c.settings()); err != nil {
 		return errors.Join(err, a.undo(p))
-	}
-	if old != nil {
-		return a.takeOver(c, old, dev, obj.TickrelayXdp)
 	}
 	l, err := a.link(c, dev, obj.TickrelayXdp)
 	if err != nil {
@@ -164,12 +167,18 @@ func load(c *Config, p pins, live bool) (*filterObjects, error) {
 }
 
 // takeOver swaps the program under the pinned link; no packet goes unfiltered.
-func (a *Attached) takeOver(c *Config, old link.Link, dev device, prog *ebpf.Program) error {
-	if c.Mode != ModeAuto && c.Mode != dev.mode {
-		return fmt.Errorf("the filter is attached in %s mode; detach it first to change that", dev.mode)
+// The settings come first, for the new program to find; if it is refused, the
+// old one gets its own back.
+func (a *Attached) takeOver(c *Config, old link.Link, dev device, obj *filterObjects) error {
+	var before filterSettings
+	if err := obj.Config.Lookup(uint32(0), &before); err != nil {
+		return fmt.Errorf("read the settings: %w", err)
 	}
-	if err := old.Update(prog); err != nil {
-		return fmt.Errorf("replace the program: %w", err)
+	if err := obj.Config.Put(uint32(0), c.settings()); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	if err := c.update(old, obj.TickrelayXdp); err != nil {
+		return errors.Join(fmt.Errorf("replace the program: %w", err), obj.Config.Put(uint32(0), before))
 	}
 	a.TakenOver, a.Mode = true, dev.mode.String()
 	c.Log.Info("xdp filter taken over", "interface", c.Interface, "mode", a.Mode)

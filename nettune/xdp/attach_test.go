@@ -166,6 +166,32 @@ func TestAttachAgain(t *testing.T) {
 	})
 }
 
+// A refused attach leaves the filter that runs as it was.
+func TestRefusedAttachChangesNothing(t *testing.T) {
+	fs := bpffs(t)
+	server, _ := cable(t)
+	c := Config{Target: Target{Interface: serverIf, BPFFS: fs}, Port: 8080, Mode: ModeGeneric}
+	attach(t, server, c)
+	f := open(t, server, c.Target)
+	before := stats(t, server, f)
+	for name, again := range map[string]Config{
+		"another mode": {Target: c.Target, Port: 9999, Mode: ModeNative},
+		"program refused": {Target: c.Target, Port: 9999, SYN: Budget{Rate: 1},
+			update: func(link.Link, *ebpf.Program) error { return syscall.EINVAL }},
+	} {
+		server.do(func() error {
+			if a, err := Attach(again); err == nil || a.TakenOver {
+				t.Errorf("%s: %+v, %v", name, a, err)
+			}
+			return nil
+		})
+		now := stats(t, server, f)
+		if now.Port != before.Port || now.SYN != before.SYN || now.Packets != before.Packets || !now.Attached || now.Mode != "generic" {
+			t.Errorf("%s: %+v, was %+v", name, now, before)
+		}
+	}
+}
+
 // Killed at each step of attaching: what is left is documented, and the next
 // attach and detach cope with it.
 func TestKilledWhileAttaching(t *testing.T) {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // Mode is where the program runs.
@@ -68,7 +71,8 @@ type Config struct {
 	Mode    Mode
 	Log     *slog.Logger // default discards; nothing per packet is ever logged
 
-	step func(string) // tests stop Attach between its steps
+	step   func(string)                         // tests stop Attach between its steps
+	update func(link.Link, *ebpf.Program) error // tests refuse the new program
 }
 
 func (t Target) withDefaults() Target {
@@ -94,6 +98,9 @@ func (c Config) withDefaults() Config {
 	c.Packets = c.Packets.withDefaults(DefaultPacketRate, DefaultPacketBurst)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.update == nil {
+		c.update = link.Link.Update
 	}
 	if c.step == nil {
 		c.step = func(string) {}
