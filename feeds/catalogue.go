@@ -130,7 +130,7 @@ type page struct {
 // fetchList gets, reads and keeps list i. Runs beside the loop.
 func fetchList(rest *restClient, v Venue, req Request, i int, dir string) (f fetched) {
 	f.list, f.err = readList(v, func(_ int, more string) ([]byte, error) {
-		body, err := rest.do(Request{URL: req.URL + more, Body: req.Body})
+		body, err := rest.do(Request{URL: req.URL + more, Body: req.Body, Header: req.Header})
 		f.pages = append(f.pages, page{req.URL + more, body})
 		return body, err
 	})

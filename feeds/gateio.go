@@ -23,6 +23,13 @@ type Gateio struct{ gate }
 // negative if the taker sold. The book rule is that of Gateio. Tickers tell neither
 // when funding is due nor how often.
 //
+// Some contracts trade in parts. Their sizes are cut off at the point, also in
+// books, unless the header X-Gate-Size-Decimal is 1: then all sizes are texts with
+// decimals. Both forms are read; a trade of size 0, which can only have been cut
+// off, is refused. Trades with is_internal, by which the insurance fund and
+// deleveraged accounts take over positions, were none in the market: they are in
+// no candle of the venue's, and left out.
+//
 // The document calls the size of a public liquidation that of the liquidation
 // order and says nothing of its sign; it is read like every order's of this API:
 // negative is a sale, which closes a long position. No recording confirms it.
@@ -67,6 +74,7 @@ var gateioFuturesSpec = func() Spec {
 	s.Doc = "https://www.gate.com/docs/developers/futures/ws/en/"
 	s.URL = "wss://fx-ws.gateio.ws/v4/ws/usdt"
 	s.Ping = []byte(`{"time":1,"channel":"futures.ping"}`)
+	s.Header = [][2]string{{"X-Gate-Size-Decimal", "1"}}
 	s.SizeExp = 0
 	s.Channels = []ChannelSpec{
 		{md.ChannelTrades, "futures.trades", ""},

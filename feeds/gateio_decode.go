@@ -7,16 +7,18 @@ import (
 
 // gateTradeKeys are the members of a trade, first of spot, then of futures.
 var gateTradeKeys = jsonscan.Names("id", "create_time", "create_time_ms", "side", "currency_pair", "amount", "price",
-	"size", "contract").
+	"size", "contract", "is_internal").
 	Or("id", "id_market", "create_time", "create_time_ms", "side", "currency_pair", "amount", "price", "range").
-	Or("size", "id", "create_time", "create_time_ms", "price", "contract")
+	Or("size", "id", "create_time", "create_time_ms", "price", "contract", "is_internal")
 
 // gateTrade decodes a trade. Futures tell the taker's side by the size's sign.
+// Internal ones leave nothing.
 func gateTrade(b []byte, i int, d *Decoded) int {
 	r := d.slot(md.KindTrade)
 	r.Count = 1
 	var native []byte
 	var ms int64
+	var internal bool
 	var got once
 	k, at := jsonscan.First(b, i, gateTradeKeys)
 	for ; k != jsonscan.Closed; k, at = jsonscan.Member(b, i, gateTradeKeys, k) {
@@ -38,6 +40,8 @@ func gateTrade(b []byte, i int, d *Decoded) int {
 			r.Size, r.SizeExp, i = jsonscan.Number(b, at)
 		case 6:
 			r.Price, r.PriceExp, i = jsonscan.Number(b, at)
+		case 9:
+			internal, i = jsonscan.Bool(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -54,6 +58,13 @@ func gateTrade(b []byte, i int, d *Decoded) int {
 			r.Side, r.Size = md.SideSell, -r.Size
 		}
 	case !got.have(spot) || got.have(1<<7) || r.Size < 0:
+		return jsonscan.Bad
+	}
+	if internal {
+		d.Recs = d.Recs[:len(d.Recs)-1]
+		return at
+	}
+	if r.Size == 0 {
 		return jsonscan.Bad
 	}
 	if ms > 0 {
@@ -104,7 +115,7 @@ func gateLiquidation(b []byte, i int, d *Decoded) int {
 			return i
 		}
 	}
-	if at < 0 || !got.have(1|1<<1|1<<4) {
+	if at < 0 || !got.have(1|1<<1|1<<4) || r.Size == 0 {
 		return jsonscan.Bad
 	}
 	if r.Side = md.SideBuy; r.Size < 0 {

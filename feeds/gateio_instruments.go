@@ -47,6 +47,10 @@ func (Gateio) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, er
 	return "", nil
 }
 
+// gatePartsExp is the exponent of sizes of contracts that trade in parts of which
+// no step is told. One digit has been seen.
+const gatePartsExp = -4
+
 // DecodeCatalogue implements Venue. A contract size of 0 is that of inverse
 // contracts, which are worth 1 USD.
 func (GateioFutures) DecodeCatalogue(body []byte, each func(md.Instrument)) (string, error) {
@@ -56,6 +60,7 @@ func (GateioFutures) DecodeCatalogue(body []byte, each func(md.Instrument)) (str
 		Multiplier  string      `json:"quanto_multiplier"`
 		SizeMin     json.Number `json:"order_size_min"`
 		InDelisting bool        `json:"in_delisting"`
+		Parts       bool        `json:"enable_decimal"`
 		Expire      int64       `json:"expire_time"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
@@ -71,10 +76,13 @@ func (GateioFutures) DecodeCatalogue(body []byte, each func(md.Instrument)) (str
 		}
 		in := md.Instrument{Venue: md.VenueGateioFutures, Kind: kind, Symbol: symbol, Native: s.Name, Expiry: s.Expire * 1e9}
 		lot := "1"
-		if strings.Contains(s.SizeMin.String(), ".") { // contracts that trade in parts
+		if s.Parts || strings.Contains(s.SizeMin.String(), ".") { // contracts that trade in parts
 			lot = s.SizeMin.String()
 		}
 		setSteps(&in, s.Round, lot, &gateioFuturesSpec)
+		if in.Lot.Mant == 0 { // a least size of 0: no step is told
+			in.SizeExp = gatePartsExp
+		}
 		if v, err := md.ParseDecimal([]byte(s.Multiplier)); err == nil && v.Mant > 0 {
 			in.ContractSize = v.Strip()
 		} else {

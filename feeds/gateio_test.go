@@ -65,11 +65,12 @@ func gateioFuturesFixture() fixture {
 			subscribe: frames("subscribe"), unsubscribe: frames("unsubscribe"),
 		}},
 		catalogues: []catalogueCase{{
-			body: `[{"name":"BTC_USDT","type":"direct","quanto_multiplier":"0.0001","order_price_round":"0.1","order_size_min":1,"in_delisting":false,"funding_interval":28800},{"name":"BTC_USD","type":"inverse","quanto_multiplier":"0","order_price_round":"0.1","order_size_min":1},{"name":"PARTS_USDT","type":"direct","quanto_multiplier":"10","order_price_round":"0.001","order_size_min":"0.1"},{"name":"OLD_USDT","order_price_round":"0.1","in_delisting":true}]`,
+			body: `[{"name":"BTC_USDT","type":"direct","quanto_multiplier":"0.0001","order_price_round":"0.1","order_size_min":1,"in_delisting":false,"funding_interval":28800},{"name":"BTC_USD","type":"inverse","quanto_multiplier":"0","order_price_round":"0.1","order_size_min":1},{"name":"PARTS_USDT","type":"direct","quanto_multiplier":"10","order_price_round":"0.001","order_size_min":"0.1"},{"name":"ETH_USDT","type":"direct","quanto_multiplier":"0.01","order_price_round":"0.01","order_size_min":"0","enable_decimal":true},{"name":"OLD_USDT","order_price_round":"0.1","in_delisting":true}]`,
 			want: []md.Instrument{
 				{Kind: md.InstrumentPerp, Symbol: "BTC-USDT-PERP", Native: "BTC_USDT", PriceExp: -1, Tick: dec(1, -1), Lot: dec(1, 0), ContractSize: dec(1, -4)},
 				{Kind: md.InstrumentPerpInverse, Symbol: "BTC-USD-PERP", Native: "BTC_USD", PriceExp: -1, Tick: dec(1, -1), Lot: dec(1, 0), ContractSize: dec(1, 0)},
 				{Kind: md.InstrumentPerp, Symbol: "PARTS-USDT-PERP", Native: "PARTS_USDT", PriceExp: -3, SizeExp: -1, Tick: dec(1, -3), Lot: dec(1, -1), ContractSize: dec(1, 1)},
+				{Kind: md.InstrumentPerp, Symbol: "ETH-USDT-PERP", Native: "ETH_USDT", PriceExp: -2, SizeExp: -4, Tick: dec(1, -2), ContractSize: dec(1, -2)},
 			},
 		}},
 		symbols: []symbolCase{
@@ -108,6 +109,9 @@ func referenceGate(t *testing.T, frame string) (recs []refRecord, known bool) {
 		return nil, false
 	}
 	for _, e := range list {
+		if e["is_internal"] == true {
+			continue
+		}
 		switch strings.TrimPrefix(strings.TrimPrefix(root.Channel, "spot."), "futures.") {
 		case "trades":
 			r := refRecord{md.SideBuy, text(e["price"]), text(e["amount"])}
@@ -175,6 +179,31 @@ func TestGateCaptures(t *testing.T) {
 	}
 }
 
+// TestGateInternalTrades: what the insurance fund takes over leaves nothing, and does
+// not part the trades around it.
+func TestGateInternalTrades(t *testing.T) {
+	one := func(id, contract, more string) string {
+		return `{"size":"-0.5","id":` + id + `,"create_time":1763842101,"price":"3187.6","contract":"` + contract + `"` + more + `}`
+	}
+	frame := `{"time":1763842101,"channel":"futures.trades","event":"update","result":[` +
+		one("1", "ETH_USDT", `,"is_internal":false`) + "," + one("2", "BTC_USDT", `,"is_internal":true`) + "," + one("3", "ETH_USDT", "") + `]}`
+	var d Decoded
+	if err := (GateioFutures{}).Decode([]byte(frame), &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Events) != 1 || len(d.Recs) != 2 || d.Recs[0].ID != 1 || d.Recs[1].ID != 3 {
+		t.Fatalf("%+v %+v", d.Events, d.Recs)
+	}
+	if r := d.Recs[1]; r.Side != md.SideSell || r.Size != 5 || r.SizeExp != -1 {
+		t.Errorf("%+v", r)
+	}
+	d.Reset()
+	frame = `{"time":1763842101,"channel":"futures.trades","event":"update","result":[` + one("2", "BTC_USDT", `,"is_internal":true`) + `]}`
+	if err := (GateioFutures{}).Decode([]byte(frame), &d); err != nil || len(d.Events) != 0 || len(d.Recs) != 0 {
+		t.Errorf("%v %+v %+v", err, d.Events, d.Recs)
+	}
+}
+
 func TestGateSnapshot(t *testing.T) {
 	in := subFor("BTC-USDT-PERP", "BTC_USDT", md.InstrumentPerp)
 	var d Decoded
@@ -208,7 +237,12 @@ func TestGateRefuses(t *testing.T) {
 		head("spot.book_ticker", `{"t":1763842100000,"u":1,"s":"A_B","b":"1","B":"1","a":"2"}`),
 		head("futures.tickers", `[{"last":"1"}]`),
 		head("futures.tickers", `[{"contract":"A_B","total_size":"-1"}]`),
+		head("futures.trades", `[{"id":1,"create_time":1,"contract":"A_B","size":0,"price":"1"}]`),
+		head("futures.trades", `[{"id":1,"create_time":1,"contract":"A_B","size":"-0.0","price":"1"}]`),
+		head("futures.trades", `[{"id":1,"create_time":1,"contract":"A_B","size":1,"price":"1","is_internal":"no"}]`),
+		head("spot.trades", `{"id":1,"create_time":1,"side":"buy","currency_pair":"A_B","amount":"0","price":"1"}`),
 		head("futures.public_liquidates", `[{"contract":"A_B","size":1}]`),
+		head("futures.public_liquidates", `[{"contract":"A_B","size":0,"price":"1","time":1763842100}]`),
 	} {
 		var d Decoded
 		if err := (Gateio{}).Decode([]byte(frame), &d); err == nil {

@@ -59,6 +59,7 @@ func (e *StatusError) limited() bool { return e.Status == 429 || e.Status == 418
 // is one that the venue cuts, and none is left behind at the end.
 type restClient struct {
 	host    fasthttp.HostClient
+	header  [][2]string // of every request
 	timeout time.Duration
 	clock   Clock
 	ctx     context.Context // ends every request when it ends
@@ -78,7 +79,7 @@ func newRESTClient(ctx context.Context, base string, cfg *Config) (*restClient, 
 	if err != nil {
 		return nil, err
 	}
-	r := &restClient{ctx: ctx, timeout: cfg.Limits.REST, clock: cfg.Clock, conns: map[net.Conn]struct{}{}}
+	r := &restClient{ctx: ctx, header: cfg.Venue.Spec().Header, timeout: cfg.Limits.REST, clock: cfg.Clock, conns: map[net.Conn]struct{}{}}
 	dial := cfg.DialREST
 	if dial == nil {
 		dial = (&nettune.Dialer{Dialer: net.Dialer{Timeout: cfg.Limits.Dial}, Options: cfg.Options}).DialContext
@@ -168,8 +169,10 @@ func (r *restClient) do(want Request) ([]byte, error) {
 	req.SetRequestURI(address)
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("Accept", "application/json")
-	for _, h := range want.Header {
-		req.Header.Set(h[0], h[1])
+	for _, list := range [...][][2]string{r.header, want.Header} {
+		for _, h := range list {
+			req.Header.Set(h[0], h[1])
+		}
 	}
 	if want.Body != nil {
 		req.Header.SetMethod(fasthttp.MethodPost)

@@ -173,3 +173,15 @@ func TestRESTTimeout(t *testing.T) {
 		t.Errorf("error %v after %s", err, time.Since(start))
 	}
 }
+
+// TestRESTHeaders: what a venue wants with every request goes with each, beside what
+// one request has of its own.
+func TestRESTHeaders(t *testing.T) {
+	r, base, _ := newTestREST(t, t.Context(), func(w http.ResponseWriter, req *http.Request) {
+		io.WriteString(w, req.Header.Get("X-Venue")+" "+req.Header.Get("X-Own"))
+	})
+	r.header = [][2]string{{"X-Venue", "1"}}
+	if got, err := r.do(Request{URL: base, Header: [][2]string{{"X-Own", "2"}}}); err != nil || string(got) != "1 2" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

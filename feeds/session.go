@@ -192,7 +192,7 @@ func (s *session) reached() {
 func (s *session) upgrade() {
 	s.setState(LineHandshaking, s.l.cfg.Limits.Handshake)
 	s.conn = wsconn.New(s.stream, wsconn.Config{Host: s.endpoint.header, Path: s.endpoint.target,
-		Header: [][2]string{{"User-Agent", "tickrelay"}}, MaxMessage: s.l.spec.MaxFrame})
+		Header: append([][2]string{{"User-Agent", "tickrelay"}}, s.l.spec.Header...), MaxMessage: s.l.spec.MaxFrame})
 	s.handshake()
 }
 

@@ -147,6 +147,9 @@ type Spec struct {
 
 	URL  string // default WebSocket address
 	REST string // default REST base, "" if unused
+	// Header are names and values that go with the WebSocket handshake and with
+	// every REST request.
+	Header [][2]string
 
 	Channels []ChannelSpec
 	// Routes are set where channels are served at several addresses: each

@@ -10,7 +10,9 @@ import (
 )
 
 // gateio speaks Gate's WebSocket API v4, of spot or of futures in USDT
-// (https://www.gate.com/docs/developers/apiv4/ws/en/).
+// (https://www.gate.com/docs/developers/apiv4/ws/en/). Its contracts are ten of the
+// market's smallest units and trade in parts, of which those see nothing who do not
+// ask for decimals.
 type gateio struct {
 	argumentVenue
 	market string // "spot." or "futures."
@@ -44,7 +46,18 @@ func (g *gateio) silence() time.Duration { return 0 }
 func (g *gateio) notice() []byte         { return nil }
 func (g *gateio) opened(*session)        {}
 
-func (g *gateio) open(_ *session, r *http.Request) bool {
+// gateDecimals is the class of streams whose sizes have decimals.
+const gateDecimals = "decimals"
+
+func gateClass(r *http.Request) string {
+	if r.Header.Get("X-Gate-Size-Decimal") == "1" {
+		return gateDecimals
+	}
+	return ""
+}
+
+func (g *gateio) open(s *session, r *http.Request) bool {
+	s.class = gateClass(r)
 	return strings.TrimSuffix(r.URL.Path, "/") == strings.TrimSuffix(g.home(), "/")
 }
 
@@ -87,7 +100,7 @@ func (g *gateio) text(s *session, msg []byte) {
 	}
 	g.reply(s, q.Channel, q.Event, "null", `{"status":"success"}`)
 	for _, name := range names {
-		a := argument{Channel: channel, InstID: name}
+		a := argument{InstType: s.class, Channel: channel, InstID: name}
 		if subscribe {
 			g.subscribe(s, a)
 		} else if st := g.table[a]; st != nil {
@@ -182,25 +195,39 @@ func (g *gateio) payload(st *stream, now int64) (frameKind, []byte) {
 		d = strconv.AppendInt(append(d, `{"t":`...), millis(now), 10)
 		d = append(d, `,"e":"depthUpdate","E":`+strconv.FormatInt(now/1e9, 10)+`,"s":"`+gateName(st.in)+`"`...)
 		d = integer(integer(d, "U", before+1), "u", st.last)
-		d = g.side(append(d, `,"b":`...), st.in, bids)
-		return append(g.side(append(d, `,"a":`...), st.in, asks), '}')
+		d = g.side(append(d, `,"b":`...), st.in, bids, g.class(st))
+		return append(g.side(append(d, `,"a":`...), st.in, asks, g.class(st)), '}')
 	})
 }
 
-// quantity appends a size: futures send bare contracts, counted here in the
-// smallest unit, so that they are whole.
-func (g *gateio) quantity(d []byte, in *instrument, v int64) []byte {
-	if g.futures() {
-		return strconv.AppendInt(d, v, 10)
+// class is that of the sessions of a stream.
+func (g *gateio) class(st *stream) string {
+	var a argument
+	_ = json.Unmarshal(st.arg, &a)
+	return a.InstType
+}
+
+// gateContract are the decimals of a size in contracts.
+const gateContract = 1
+
+// quantity appends a size: futures send contracts, texts with decimals or numbers
+// cut off at the point.
+func (g *gateio) quantity(d []byte, in *instrument, v int64, class string) []byte {
+	switch {
+	case !g.futures():
+	case class != gateDecimals:
+		return strconv.AppendInt(d, v/10, 10)
+	default:
+		return append(appendShort(append(d, '"'), v, gateContract), '"')
 	}
 	return append(appendShort(append(d, '"'), v, in.sizeDecimals), '"')
 }
 
-func (g *gateio) side(d []byte, in *instrument, levels []Level) []byte {
+func (g *gateio) side(d []byte, in *instrument, levels []Level, class string) []byte {
 	if !g.futures() {
 		return appendLevels(d, levels, func(d []byte, lv Level) []byte {
 			d = append(appendShort(append(d, '"'), lv.Price, in.priceDecimals), `",`...)
-			return g.quantity(d, in, lv.Size)
+			return g.quantity(d, in, lv.Size, "")
 		})
 	}
 	d = append(d, '[')
@@ -209,7 +236,7 @@ func (g *gateio) side(d []byte, in *instrument, levels []Level) []byte {
 			d = append(d, ',')
 		}
 		d = append(appendShort(append(d, `{"p":"`...), lv.Price, in.priceDecimals), `","s":`...)
-		d = append(g.quantity(d, in, lv.Size), '}')
+		d = append(g.quantity(d, in, lv.Size, class), '}')
 	}
 	return append(d, ']')
 }
@@ -220,9 +247,9 @@ func (g *gateio) bookTicker(st *stream) []byte {
 		d = strconv.AppendInt(append(d, `{"t":`...), millis(g.srv.m.cfg.Clock.Now().UnixNano()), 10)
 		d = append(integer(d, "u", st.last), `,"s":"`+gateName(in)+`","b":"`...)
 		d = append(appendShort(d, bid.Price, in.priceDecimals), `","B":`...)
-		d = append(g.quantity(d, in, bid.Size), `,"a":"`...)
+		d = append(g.quantity(d, in, bid.Size, g.class(st)), `,"a":"`...)
 		d = append(appendShort(d, ask.Price, in.priceDecimals), `","A":`...)
-		return append(g.quantity(d, in, ask.Size), '}')
+		return append(g.quantity(d, in, ask.Size, g.class(st)), '}')
 	})
 }
 
@@ -236,7 +263,7 @@ func (g *gateio) trades(st *stream, trades []Trade, _ int64) [][]byte {
 				if !t.Buy {
 					size = -size
 				}
-				d = strconv.AppendInt(append(d, `[{"size":`...), size, 10)
+				d = g.quantity(append(d, `[{"size":`...), in, size, g.class(st))
 				d = integer(integer(d, "id", t.ID), "create_time", t.Time/1e9)
 				d = append(integer(d, "create_time_ms", millis(t.Time)), `,"price":"`...)
 				return append(appendShort(d, t.Price, in.priceDecimals), `","contract":"`+gateName(in)+`"}]`...)
@@ -244,7 +271,7 @@ func (g *gateio) trades(st *stream, trades []Trade, _ int64) [][]byte {
 			d = strconv.AppendInt(append(d, `{"id":`...), t.ID, 10)
 			d = append(integer(d, "create_time", t.Time/1e9), `,"create_time_ms":"`...)
 			d = append(appendFixed(d, t.Time/100, 4), `","side":"`+side(t.Buy)+`","currency_pair":"`+gateName(in)+`","amount":`...)
-			d = append(g.quantity(d, in, t.Size), `,"price":"`...)
+			d = append(g.quantity(d, in, t.Size, ""), `,"price":"`...)
 			return append(appendShort(d, t.Price, in.priceDecimals), `"}`...)
 		}))
 	}
@@ -261,8 +288,9 @@ func (g *gateio) ticker(in *instrument) []byte {
 			d = append(d, `[{"contract":"`+gateName(in)+`"`...)
 			d = price(price(price(d, "last", s.last), "mark_price", s.last), "index_price", s.last)
 			d = price(price(d, "low_24h", s.low), "high_24h", s.high)
-			volume := strconv.FormatInt(s.volume, 10)
-			d = append(d, `,"total_size":"`+volume+`","volume_24h":"`+volume+`","volume_24h_quote":"`...)
+			d = g.quantity(append(d, `,"total_size":`...), in, s.volume, gateDecimals)
+			d = g.quantity(append(d, `,"volume_24h":`...), in, s.volume, gateDecimals)
+			d = append(d, `,"volume_24h_quote":"`...)
 			d = appendShort(d, s.turnover, in.priceDecimals)
 			return append(d, `","funding_rate":"0.0001","funding_rate_indicative":"0.00012"}]`...)
 		}
@@ -276,7 +304,7 @@ func (g *gateio) ticker(in *instrument) []byte {
 func (g *gateio) book(in *instrument) Book {
 	b := in.book(max(len(in.bids.levels), len(in.asks.levels)))
 	if g.futures() {
-		b.SizeExp = 0
+		b.SizeExp = -gateContract
 	}
 	return b
 }
@@ -301,8 +329,8 @@ func (g *gateio) answer(r *http.Request, stale bool) (int, []byte) {
 		}
 		now := strconv.FormatInt(millis(g.srv.m.cfg.Clock.Now().UnixNano()), 10)
 		d := append([]byte(`{"id":`), strconv.FormatInt(b.Seq, 10)+`,"current":`+now+`,"update":`+now+`,"asks":`...)
-		d = append(g.side(d, in, b.Asks), `,"bids":`...)
-		return http.StatusOK, append(g.side(d, in, b.Bids), '}')
+		d = append(g.side(d, in, b.Asks, gateClass(r)), `,"bids":`...)
+		return http.StatusOK, append(g.side(d, in, b.Bids, gateClass(r)), '}')
 	}
 	return http.StatusNotFound, []byte(`{"label":"NOT_FOUND","message":"no such address"}`)
 }
@@ -315,8 +343,8 @@ func (g *gateio) list() []byte {
 		}
 		if g.futures() {
 			d = appendFixed(append(d, `{"name":"`+gateName(in)+`","type":"direct","order_price_round":"`...), in.tick, in.priceDecimals)
-			d = appendFixed(append(d, `","quanto_multiplier":"`...), 1, in.sizeDecimals)
-			d = append(d, `","order_size_min":1,"in_delisting":false}`...)
+			d = appendFixed(append(d, `","quanto_multiplier":"`...), 10, in.sizeDecimals)
+			d = append(d, `","order_size_min":"0","enable_decimal":true,"in_delisting":false}`...)
 			continue
 		}
 		d = append(d, `{"id":"`+gateName(in)+`","base":"`+in.base+`","quote":"`+in.quote+`"`...)
