@@ -76,8 +76,7 @@ func (r *relayd) publishOn(cfg bus.Config, pats []md.Pattern, c *ring.Consumer) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := c.Venue()
-	if p := b.out[v]; p != nil {
-		p.Add(c)
+	if p := b.out[v]; p != nil && p.Add(c) {
 		return
 	}
 	p, err := bus.NewPublisher(bus.PublisherConfig{Bus: cfg, Venue: v, Rings: ring.NewPoller(c), Table: r.view, Topics: pats})

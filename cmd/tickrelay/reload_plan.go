@@ -75,10 +75,14 @@ func (r *relayd) planFeeds(p *reloadPlan) error {
 		if err != nil {
 			return err
 		}
-		if old == nil {
+		switch {
+		case old == nil:
 			p.added = append(p.added, f)
 			p.say("feed %s: added", c.Name)
-		} else {
+		case old.venue != f.venue: // who reads the old one's rings knows them by its venue
+			p.gone, p.added = append(p.gone, old), append(p.added, f)
+			p.say("feed %s: %s in the place of %s", c.Name, f.venue, old.venue)
+		default:
 			p.anew[old] = f
 			p.say("feed %s: connected anew", c.Name)
 		}

@@ -29,6 +29,9 @@ const leaseBucket = "tickrelay_leases"
 // renewal that succeeded. Both spans are measured on clocks that only run
 // forward and begin before the renewal became visible, or after; so the leader
 // has stopped before anybody else can begin, whatever the hosts' clocks say.
+// A bucket that was lost is made again, and a key that is missing taken by who led,
+// by others after Lease; a process that never saw the key takes it at once, and who
+// led finds that out at its next renewal.
 // What a stopped process sends late has the lower epoch, and gateways drop it.
 type lease struct {
 	key    string
@@ -43,11 +46,13 @@ type lease struct {
 
 	held atomic.Pointer[holding]
 
-	kv   jetstream.KeyValue
-	rev  uint64 // of the entry as last seen or written
-	seen time.Time
-	mine *holding // what we hold by the last answer, valid or not
-	told string   // last trouble logged
+	kv     jetstream.KeyValue // nil: to be opened
+	rev    uint64             // of the entry as last seen or written
+	seen   time.Time
+	top    int64     // highest epoch seen, which outlives the bucket
+	absent time.Time // since when a key that there was is missing
+	mine   *holding  // what we hold by the last answer, valid or not
+	told   string    // last trouble logged
 
 	takeOvers, failures atomic.Uint64
 }
@@ -115,10 +120,19 @@ func (l *lease) run(ctx context.Context) {
 	}
 }
 
-// step renews the lease, or looks whether it can be taken.
+// step renews the lease, or looks whether it can be taken. A bucket that seems to be
+// gone is opened, or made, at the next step.
 func (l *lease) step(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(l.every, 500*time.Millisecond))
 	defer cancel()
+	err := l.advance(ctx)
+	if bucketGone(err) {
+		l.kv = nil
+	}
+	return err
+}
+
+func (l *lease) advance(ctx context.Context) error {
 	if l.kv == nil {
 		if err := l.open(ctx); err != nil {
 			return err
@@ -166,6 +180,14 @@ func (l *lease) look(ctx context.Context) error {
 	e, err := l.kv.Get(ctx, l.key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
+		if now := time.Now(); l.top != 0 && l.mine == nil { // who led may not know it yet
+			if l.absent.IsZero() {
+				l.absent = now
+			}
+			if now.Sub(l.absent) < l.span {
+				return nil
+			}
+		}
 		return l.take(ctx, 0, 0)
 	case err != nil:
 		return err
@@ -175,6 +197,7 @@ func (l *lease) look(ctx context.Context) error {
 		return fmt.Errorf("key %s of bucket %s holds no lease: %w", l.key, l.bucket, err)
 	}
 	now := time.Now()
+	l.top, l.absent = max(l.top, v.Epoch), time.Time{}
 	if e.Revision() != l.rev || l.seen.IsZero() {
 		l.rev, l.seen = e.Revision(), now
 	}
@@ -191,9 +214,10 @@ func (l *lease) look(ctx context.Context) error {
 }
 
 // take makes us the leader if the key has not changed since rev. The epoch is
-// above the last one even if that host's clock was ahead of ours.
+// above every one seen, even if that host's clock was ahead of ours.
 func (l *lease) take(ctx context.Context, rev uint64, last int64) error {
 	sent := time.Now()
+	last = max(last, l.top)
 	epoch := max(sent.UnixNano(), last+1)
 	value := encode(leaseEntry{Epoch: epoch, Holder: l.me})
 	var err error
@@ -210,6 +234,7 @@ func (l *lease) take(ctx context.Context, rev uint64, last int64) error {
 		return err
 	}
 	l.takeOvers.Add(1)
+	l.top, l.absent = epoch, time.Time{}
 	l.hold(rev, epoch, sent)
 	l.log.Info("leading", "epoch", epoch, "after", last)
 	return nil
@@ -243,6 +268,17 @@ func (l *lease) release() {
 	if _, err := l.kv.Update(ctx, l.key, encode(leaseEntry{Epoch: mine.epoch, Holder: l.me, Released: true}), l.rev); err != nil {
 		l.log.Warn("lease not released: others wait until it runs out", "reason", explain(err))
 	}
+}
+
+// bucketGone reports that the bucket may not be there any more: nobody answers for
+// its stream.
+func bucketGone(err error) bool {
+	for _, is := range []error{jetstream.ErrNoStreamResponse, nats.ErrNoResponders, jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
 }
 
 // wrongRevision reports that the key was changed by somebody since.

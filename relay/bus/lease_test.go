@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"tickrelay/ring/md"
 )
 
@@ -139,4 +141,79 @@ func TestEpochAboveAFastClock(t *testing.T) {
 	if _, err := other.kv.Update(ctx, l.key, nil, 1); !wrongRevision(err) {
 		t.Errorf("an old revision gives %v", err)
 	}
+}
+
+// TestBucketLost: servers that lost their JetStream, as one in a container without a
+// volume does when it is restarted, get leases and stream again, and the venue goes
+// on under a higher epoch.
+func TestBucketLost(t *testing.T) {
+	srv := natsOne(t, nil)
+	cfg := testConfig(srv.URL())
+	a := newSource(t, 0, 1<<12)
+	a.start()
+	pa, _ := a.publish(cfg)
+	eventually(t, "leading", func() bool { return pa.Stats().Epoch.Load() != 0 })
+	js, err := jetstream.New(pa.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	before := pa.Stats().Epoch.Load()
+	if err := js.DeleteKeyValue(ctx, leaseBucket); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the leader leads again", func() bool { return pa.Stats().Epoch.Load() > before })
+	eventually(t, "the stream", func() bool { _, err := js.Stream(ctx, "history"); return err == nil })
+	if err := js.DeleteStream(ctx, "history"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pa.ctl.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream again", func() bool { _, err := js.Stream(ctx, "history"); return err == nil })
+}
+
+// TestLostKeyWaits: a follower that finds the key missing waits as long as who led may
+// not know it, and then leads with an epoch above the lost one.
+func TestLostKeyWaits(t *testing.T) {
+	srv := natsOne(t, nil)
+	cfg := testConfig(srv.URL()).WithDefaults()
+	nc, err := cfg.connect("test", events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ctx := context.Background()
+	first, second := newLease(&cfg, md.VenueOKX, nc, func() {}), newLease(&cfg, md.VenueOKX, nc, func() {})
+	if err := first.step(ctx); err != nil {
+		t.Fatal(err)
+	}
+	future := time.Now().Add(time.Hour).UnixNano()
+	if _, err := first.kv.Put(ctx, first.key, encode(leaseEntry{Epoch: future, Holder: "ahead"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.step(ctx); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(ctx, leaseBucket); err != nil {
+		t.Fatal(err)
+	}
+	gone := time.Now()
+	if err := second.step(ctx); !bucketGone(err) {
+		t.Fatalf("a bucket that is gone: %v", err)
+	}
+	eventually(t, "the second leads", func() bool {
+		if err := second.step(ctx); err != nil {
+			t.Fatal(err)
+		}
+		e, ok := second.epoch(time.Now())
+		if ok && (time.Since(gone) < cfg.Lease || e <= future) {
+			t.Fatalf("epoch %d after %s, the lost one was %d", e, time.Since(gone), future)
+		}
+		return ok
+	})
 }

@@ -52,12 +52,13 @@ type Publisher struct {
 	fixed int64  // epoch without a lease
 	data  *nats.Conn
 	ctl   *nats.Conn
+	back  chan struct{} // ctl is connected again
 	stats PublisherStats
 
 	mu    sync.Mutex
 	asked []request // by other goroutines
 	added []*ring.Consumer
-	ended bool // the rings are closed
+	ended bool // the rings are closed, or the last one's feed is gone
 
 	rings  []*ring.Consumer
 	source *ring.Consumer // whose records are being taken
@@ -66,7 +67,6 @@ type Publisher struct {
 	byName map[string]*outTopic
 	dirty  []*outTopic // with records in their batch
 
-	foreign bool  // another venue's records were refused, and that was logged
 	leading int64 // epoch that is published, 0: none
 	frames  frameQueue
 	listAt  time.Time
@@ -87,14 +87,20 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{cfg: cfg, sub: newSubjects(cfg.Bus.Prefix), log: cfg.Bus.Log.With("part", "bus", "venue", cfg.Venue.String()),
-		byName: map[string]*outTopic{}, buf: make([]md.Record, pollMost), frames: newFrameQueue()}
+		byName: map[string]*outTopic{}, buf: make([]md.Record, pollMost), frames: newFrameQueue(), back: make(chan struct{}, 1)}
 	p.stats.Venue, p.rings = cfg.Venue, cfg.Rings.Consumers()
 	var err error
 	if p.data, err = cfg.Bus.connect("publish "+cfg.Venue.String(), events{down: func() { p.stats.Disconnects.Add(1) }}); err != nil {
 		return nil, err
 	}
 	// What leads must be heard even when the connection of the data is full.
-	if p.ctl, err = cfg.Bus.connect("lease "+cfg.Venue.String(), events{}); err != nil {
+	up := func() {
+		select {
+		case p.back <- struct{}{}:
+		default:
+		}
+	}
+	if p.ctl, err = cfg.Bus.connect("lease "+cfg.Venue.String(), events{up: up}); err != nil {
 		p.data.Close()
 		return nil, err
 	}
@@ -131,15 +137,18 @@ func (p *Publisher) Stats() *PublisherStats { return &p.stats }
 
 // Run publishes until ctx ends or the rings do, then gives the lease back.
 func (p *Publisher) Run(ctx context.Context) error {
+	// The lease holds until what the rings still have is sent.
+	holds, giveBack := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
 	defer p.close()
 	defer p.data.Close()
 	defer p.ctl.Close()
 	defer helpers.Wait()
+	defer giveBack()
 	defer cancel()
 	if p.lease != nil {
-		helpers.Go(func() { p.lease.run(ctx) })
+		helpers.Go(func() { p.lease.run(holds) })
 	}
 	if p.cfg.Bus.Stream.Name != "" {
 		helpers.Go(func() { p.keepStream(ctx) })
@@ -242,14 +251,15 @@ func (p *Publisher) read() (all int, err error) {
 // ringEnded gives a ring back whose feed is gone. What it carried is not current
 // any more. The last one's end ends the Publisher.
 func (p *Publisher) ringEnded(c *ring.Consumer) error {
+	p.rings = slices.DeleteFunc(p.rings, func(r *ring.Consumer) bool { return r == c })
 	p.mu.Lock()
-	more := len(p.added)
-	if len(p.rings)+more > 1 {
+	p.ended = len(p.rings)+len(p.added) == 0 // from now on Add takes none
+	last := p.ended
+	if !last {
 		_ = p.cfg.Rings.Remove(c)
 	}
 	p.mu.Unlock()
-	p.rings = slices.DeleteFunc(p.rings, func(r *ring.Consumer) bool { return r == c })
-	if len(p.rings)+more == 0 {
+	if last {
 		return ring.ErrProducerGone
 	}
 	for _, t := range p.topics {
@@ -263,12 +273,17 @@ func (p *Publisher) ringEnded(c *ring.Consumer) error {
 }
 
 // Add gives the Publisher the ring of one more feed of the venue, which is its
-// own from then on. Any goroutine, while Run runs.
-func (p *Publisher) Add(c *ring.Consumer) {
+// own from then on. It returns false, and the ring stays the caller's, when the
+// Publisher is ending: another one has to be made. Any goroutine.
+func (p *Publisher) Add(c *ring.Consumer) bool {
 	p.mu.Lock()
-	p.added = append(p.added, c)
+	ended := p.ended
+	if !ended {
+		p.added = append(p.added, c)
+	}
 	p.mu.Unlock()
 	p.wake()
+	return !ended
 }
 
 // sleep is the time until something is due.

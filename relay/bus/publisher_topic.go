@@ -65,10 +65,9 @@ func (p *Publisher) topicOf(instrument uint32, c md.Channel) *outTopic {
 	if !ok || c == md.ChannelAll {
 		return nil
 	}
-	if in.Venue != p.cfg.Venue { // a feed's ring outlives its change to another venue
-		if !p.foreign {
-			p.foreign = true
-			p.log.Error("a feed of this venue now brings another one's records, which are not published: restart the relay",
+	if in.Venue != p.cfg.Venue {
+		if p.stats.Foreign.Add(1) == 1 {
+			p.log.Error("a ring of this venue brings another one's records, which are not published",
 				"other", in.Venue.String(), "instrument", in.Symbol)
 		}
 		return nil

@@ -37,6 +37,9 @@ func TestAnotherVenueIsNotPublished(t *testing.T) {
 	if len(p.topics) != 0 || len(p.dirty) != 0 {
 		t.Fatalf("another venue's record was staged as %v", p.topics[0].topic)
 	}
+	if n := p.Stats().Foreign.Load(); n != 1 {
+		t.Errorf("%d refused records counted", n)
+	}
 	r.Venue, r.Instrument = md.VenueBinance, ids[0]
 	p.take(&r)
 	if len(p.topics) != 1 || len(p.dirty) != 1 {

@@ -22,6 +22,7 @@ type PublisherStats struct {
 	KeyFrames   atomic.Uint64
 	Requests    atomic.Uint64 // of gateways
 	BadRequests atomic.Uint64
+	Foreign     atomic.Uint64 // records of another venue, refused
 	Disconnects atomic.Uint64
 
 	mu   sync.Mutex
@@ -91,6 +92,7 @@ var (
 		{desc("publish_dropped_records_total", "Records that the NATS client could not hold while it was away.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Dropped.Load()) }},
 		{desc("keyframes_total", "Key-frames sent.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.KeyFrames.Load()) }},
 		{desc("requests_total", "Requests of gateways.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Requests.Load()) }},
+		{desc("foreign_records_total", "Records of another venue in this venue's rings, refused.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Foreign.Load()) }},
 		{desc("publish_disconnects_total", "Connections to NATS that were lost.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.stats.Disconnects.Load()) }},
 		{desc("lease_takeovers_total", "Times that this host became the leader.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.takeOvers()) }},
 		{desc("lease_failures_total", "Looks at the lease that failed.", "venue"), prometheus.CounterValue, func(p *Publisher) float64 { return float64(p.leaseFailures()) }},

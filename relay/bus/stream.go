@@ -12,28 +12,50 @@ import (
 	"tickrelay/ring/md"
 )
 
-// keepStream makes the stream of the history as soon as NATS lets it.
+// streamEvery is the time between two looks at the stream when the connection
+// stands.
+const streamEvery = 30 * time.Second
+
+// keepStream makes the stream of the history as soon as NATS lets it, and again when
+// it is lost: looked for after each reconnection, as servers may come back empty.
 func (p *Publisher) keepStream(ctx context.Context) {
 	told := ""
+	tell := func(text, line string, attrs ...any) {
+		if text != told && text != "" && ctx.Err() == nil {
+			p.log.Warn(line, attrs...)
+		}
+		told = text
+	}
 	for ctx.Err() == nil {
-		err := p.makeStream(ctx)
-		if err == nil {
-			return
+		wait := streamEvery
+		switch subjects, err := p.makeStream(ctx); {
+		case err != nil:
+			wait = time.Second
+			tell(explain(err), "no stream for the history", "reason", explain(err))
+		case !covers(subjects, p.sub.topic(md.Topic{Venue: p.cfg.Venue, Channel: md.ChannelTrades, Symbol: "x"})):
+			tell(fmt.Sprint(subjects), "the stream does not take this venue's subjects: gateways find no history",
+				"stream", p.cfg.Bus.Stream.Name, "subjects", subjects, "want", p.sub.history())
+		default:
+			tell("", "")
 		}
-		if text := explain(err); text != told && ctx.Err() == nil {
-			told = text
-			p.log.Warn("no stream for the history yet", "reason", text)
+		later := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-later.C:
+		case <-p.back:
 		}
-		pause(ctx, time.Second)
+		later.Stop()
 	}
 }
 
-func (p *Publisher) makeStream(ctx context.Context) error {
+// makeStream makes the stream if there is none, and returns the subjects that it
+// takes.
+func (p *Publisher) makeStream(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	js, err := jetstream.New(p.ctl)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := &p.cfg.Bus.Stream
 	s, err := js.Stream(ctx, c.Name)
@@ -50,12 +72,9 @@ func (p *Publisher) makeStream(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", c.Name, err)
+		return nil, fmt.Errorf("stream %s: %w", c.Name, err)
 	}
-	if has := s.CachedInfo().Config.Subjects; !covers(has, p.sub.topic(md.Topic{Venue: p.cfg.Venue, Channel: md.ChannelTrades, Symbol: "x"})) {
-		p.log.Warn("the stream does not take this venue's subjects: gateways find no history", "stream", c.Name, "subjects", has, "want", p.sub.history())
-	}
-	return nil
+	return s.CachedInfo().Config.Subjects, nil
 }
 
 // history is what a stream has to take: every topic, and key-frames for all.
