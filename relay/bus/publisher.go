@@ -212,10 +212,8 @@ func (p *Publisher) turn(now time.Time) error {
 	}
 	p.answer(now)
 	p.timers(now)
-	if p.leading != 0 {
-		p.sendFrames(keyFrameBudget)
-	}
-	if n > 0 || p.leading != 0 && p.frames.len() > 0 {
+	more := p.leading != 0 && p.sendFrames(keyFrameBudget)
+	if n > 0 || more {
 		return nil
 	}
 	_, err = p.cfg.Rings.Wait(ring.WaitBlock, p.sleep(now))
@@ -263,7 +261,11 @@ func (p *Publisher) ringEnded(c *ring.Consumer) error {
 		return ring.ErrProducerGone
 	}
 	for _, t := range p.topics {
-		if t.source == c && t.stateful() {
+		if t.source != c {
+			continue
+		}
+		t.open, t.late = false, false
+		if t.stateful() {
 			t.lost(&md.Record{Kind: md.KindGap, Venue: p.cfg.Venue, Seq: t.seq, ID: t.seq, TsRecv: time.Now().UnixNano(),
 				Flags: md.FlagSnapshot, Side: uint8(t.topic.Channel), Level: uint8(md.GapDisconnect), Count: md.UnknownMissing})
 			p.frames.push(frame{t, toAll})
@@ -327,6 +329,7 @@ func (p *Publisher) lead(now time.Time) {
 	p.listAt, p.keyAt = now, now.Add(p.cfg.Bus.KeyFrame)
 	p.helloAt, p.hello = now, true
 	for _, t := range p.topics {
+		t.late = t.open
 		p.frames.push(frame{t, toAll})
 	}
 }

@@ -44,11 +44,20 @@ func (q *frameQueue) clear() {
 	clear(q.in)
 }
 
-// sendFrames sends key-frames, about as many records as budget. Nothing is
-// staged, so each is the state after the last record that was sent.
-func (p *Publisher) sendFrames(budget int) {
-	for budget > 0 && p.frames.len() > 0 {
+// sendFrames sends key-frames, about as many records as budget, and reports whether
+// others can be sent at once. Nothing is staged, so each is the state after the last
+// record that was sent. In the middle of an event, which a full read can cut, there is
+// no state to show: such a topic's frames wait for the event's end.
+func (p *Publisher) sendFrames(budget int) (more bool) {
+	for range p.frames.len() {
+		if budget <= 0 {
+			return true
+		}
 		f := p.frames.pop()
+		if f.t.open {
+			p.frames.push(f)
+			continue
+		}
 		recs, ok := f.t.state(p.scratch[:0])
 		p.scratch = recs
 		if ok {
@@ -57,6 +66,7 @@ func (p *Publisher) sendFrames(budget int) {
 		}
 		budget -= len(recs) + 1
 	}
+	return false
 }
 
 // state appends what a key-frame of the topic holds: its book, its values, or

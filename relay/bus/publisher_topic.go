@@ -20,6 +20,8 @@ type outTopic struct {
 	seq    uint64
 	moved  time.Time // when seq last changed
 	gap    md.Record // the last gap while the state is not known; Kind 0 once it is
+	open   bool      // an event has begun whose last record is still to come
+	late   bool      // that event was begun before we led: the rest of it is not sent
 	book   *book.Reader
 	values [md.NumStats]md.Record // of channels that hold a state
 	valid  uint16
@@ -125,7 +127,7 @@ func (p *Publisher) take(r *md.Record) {
 	t.source = p.source
 	switch {
 	case r.Kind == md.KindHeartbeat:
-		t.seq = r.Seq
+		t.seq, t.open, t.late = r.Seq, false, false
 	case r.Flags&md.FlagSnapshot != 0:
 		p.snapshot(t, r)
 	default:
@@ -156,7 +158,11 @@ func (p *Publisher) snapshot(t *outTopic, r *md.Record) {
 
 // numbered takes a live record and stages it.
 func (p *Publisher) numbered(t *outTopic, r *md.Record) {
-	if p.leading != 0 {
+	if r.Kind == md.KindGap || r.Flags&md.FlagFirst != 0 {
+		t.late = false
+	}
+	t.open = r.Kind != md.KindGap && r.Flags&md.FlagLast == 0
+	if p.leading != 0 && !t.late {
 		if len(t.recs) == 0 {
 			t.recs = append(t.recs, md.Record{})
 		}
