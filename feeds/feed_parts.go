@@ -185,10 +185,12 @@ func (w *Way) proxyOf() (*url.URL, error) {
 }
 
 // circuit keeps all connections but one from dialling a venue that refuses
-// every attempt: one that is down for maintenance is asked by one line only.
+// every attempt: one that is down for maintenance is asked by one line at a time.
+// They take turns: a line's way may be what is down.
 type circuit struct {
 	failed int // attempts in a row, over all lines, without a connection
 	open   bool
+	turn   int // index in loop.sessions, modulo their number, of the one that may dial
 }
 
 // circuitAfter is the number of failed attempts in a row that open the circuit.
@@ -196,11 +198,30 @@ const circuitAfter = 8
 
 func (l *loop) attemptFailed() {
 	c := &l.circuit
+	if l.otherLive(nil) { // one line's trouble
+		c.failed = 0
+		return
+	}
 	c.failed++
-	if !c.open && c.failed >= circuitAfter && len(l.sessions) > 1 && !l.otherLive(nil) {
+	if !c.open && c.failed >= circuitAfter && len(l.sessions) > 1 {
 		c.open = true
 		l.health.circuit.Store(true)
-		l.log.Warn("the venue refuses every connection: one line alone goes on trying", "attempts", c.failed)
+		l.log.Warn("the venue refuses every connection: one line at a time goes on trying", "attempts", c.failed)
+	}
+}
+
+// passTurn lets the next session try after s, which has failed on all its addresses and
+// would have tried again at (mono ns).
+func (l *loop) passTurn(s *session, at int64) {
+	c := &l.circuit
+	if !l.mayTry(s) || !c.open || s.tried > 0 {
+		return
+	}
+	c.turn = (c.turn + 1) % len(l.sessions)
+	if next := l.sessions[c.turn]; next != s && next.state == LineBackoff {
+		at = max(at, l.mono+int64(l.cfg.Backoff.delay(c.failed, l.rng))) // it may have failed less often
+		next.until = max(min(next.until, l.mono+int64(l.cfg.Backoff.Cap)), at)
+		l.rearm(next.until)
 	}
 }
 
@@ -221,7 +242,9 @@ func (l *loop) attemptSucceeded() {
 }
 
 // mayTry says whether a session may dial while the circuit is open.
-func (l *loop) mayTry(s *session) bool { return !l.circuit.open || s == l.sessions[0] }
+func (l *loop) mayTry(s *session) bool {
+	return !l.circuit.open || s == l.sessions[l.circuit.turn%len(l.sessions)]
+}
 
 // dialOptions are those of a dial to addr by the way of the line.
 func (s *session) dialOptions(addr netip.AddrPort) nettune.DialOptions {

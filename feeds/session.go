@@ -313,6 +313,7 @@ func (s *session) fail(err error) {
 	s.setState(LineBackoff, 0)
 	s.until = at
 	l.rearm(at)
+	l.passTurn(s, at)
 }
 
 // retryAt is when the next attempt starts, or the host's next address is

@@ -159,7 +159,7 @@ func TestSessionProtocolPingWithoutVenuePing(t *testing.T) {
 	v := newToyVenue()
 	v.spec.PingEvery = time.Minute
 	var peers []*simPeer
-	n := newSimFeed(t, Config{Venue: v}, acceptAll(&peers, nil))
+	n := newSimFeed(t, Config{Venue: v, Silence: -1}, acceptAll(&peers, nil))
 	n.run(10*time.Minute + time.Second)
 	if got := len(peers[0].times(ws.OpPing, "")); got != 10 {
 		t.Errorf("%d protocol pings in ten minutes, want 10", got)
@@ -229,7 +229,7 @@ func TestSessionKeepsOldAddressesWhenNamesFail(t *testing.T) {
 	fail := errors.New("no such host")
 	resolver := &switchResolver{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
 	var peers []*simPeer
-	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve}, acceptAll(&peers, nil))
+	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve, Silence: -1}, acceptAll(&peers, nil))
 	n.run(time.Second)
 	resolver.fail(fail)
 	peers[0].s.end = syscall.ECONNRESET
@@ -327,7 +327,7 @@ func TestSessionReliefThatBringsNothing(t *testing.T) {
 func TestSessionFollowsTheName(t *testing.T) {
 	resolver := &switchResolver{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
 	var peers []*simPeer
-	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve}, acceptAll(&peers, nil))
+	n := newSimFeed(t, Config{Venue: newToyVenue(), URL: "ws://venue.example/ws", Resolve: resolver.resolve, Silence: -1}, acceptAll(&peers, nil))
 	n.run(time.Second)
 	resolver.mu.Lock()
 	resolver.addrs = []netip.Addr{netip.MustParseAddr("192.0.2.8")}
@@ -338,7 +338,7 @@ func TestSessionFollowsTheName(t *testing.T) {
 	}
 }
 
-// TestSessionCircuit: while a venue refuses everything one line alone tries, and
+// TestSessionCircuit: while a venue refuses everything one line at a time tries, and
 // the others are back soon after it.
 func TestSessionCircuit(t *testing.T) {
 	down := true
@@ -350,8 +350,8 @@ func TestSessionCircuit(t *testing.T) {
 		return &simPeer{}, nil
 	}
 	n.run(2 * time.Minute)
-	if !n.l.circuit.open || n.l.sessions[0].attempt < 5 {
-		t.Fatalf("open %v, %d attempts", n.l.circuit.open, n.l.sessions[0].attempt)
+	if !n.l.circuit.open || len(n.dials) < circuitAfter+3 {
+		t.Fatalf("open %v, %d dials", n.l.circuit.open, len(n.dials))
 	}
 	before := len(n.dials)
 	n.run(10 * time.Minute)
@@ -364,5 +364,36 @@ func TestSessionCircuit(t *testing.T) {
 		if s.state != LineLive {
 			t.Errorf("line %d is %s", i, s.state)
 		}
+	}
+}
+
+// TestSessionCircuitOfAnotherWay: where one line's way is dead, the venue's refusal of the
+// other lines, however long, does not leave the trying to that line.
+func TestSessionCircuitOfAnotherWay(t *testing.T) {
+	dead := netip.MustParseAddr("192.0.2.7")
+	down := false
+	var peers []*simPeer
+	all := acceptAll(&peers, nil)
+	n := newSimFeed(t, Config{Venue: newToyVenue(), Silence: -1, Lines: 2, Ways: []Way{{URL: "ws://192.0.2.7/ws"}, {URL: "ws://192.0.2.8/ws"}}},
+		func(n *simNet, to netip.AddrPort) (*simPeer, error) {
+			if down || to.Addr() == dead {
+				return nil, syscall.EHOSTUNREACH
+			}
+			return all(n, to)
+		})
+	n.run(10 * time.Minute)
+	if len(peers) != 1 || n.l.circuit.open {
+		t.Fatalf("%d connections, open %v", len(peers), n.l.circuit.open)
+	}
+	down = true
+	peers[0].s.end = syscall.ECONNRESET
+	n.run(10 * time.Minute)
+	if !n.l.circuit.open {
+		t.Fatal("the circuit is closed though nothing is reached")
+	}
+	down = false
+	n.run(time.Minute)
+	if s := n.l.sessions[1]; s.state != LineLive {
+		t.Errorf("the line whose way is well is %s", s.state)
 	}
 }

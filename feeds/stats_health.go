@@ -40,7 +40,7 @@ type Health struct {
 
 	Lines []LineHealth
 
-	Circuit bool // the venue refuses every connection: one line alone goes on trying
+	Circuit bool // the venue refuses every connection: one line at a time goes on trying
 
 	Catalogue    string // "none", "cached", "fetched" or "failed: …"
 	Instruments  int    // in the catalogue in use, 0 without one

@@ -16,7 +16,7 @@ var (
 	lineWins       = desc("line_wins_total", "Events that this line was the first to bring, where several bring them.", "feed", "line")
 	lineLeads      = desc("line_leads_total", "Events that this line was the first to bring and another one repeated next.", "feed", "line")
 	lineLead       = desc("line_lead_seconds_total", "How much later the other line was, summed over line_leads_total.", "feed", "line")
-	venueRefuses   = desc("feed_circuit_open", "1 while the venue refuses every connection and one line alone goes on trying.", "feed")
+	venueRefuses   = desc("feed_circuit_open", "1 while the venue refuses every connection and one line at a time goes on trying.", "feed")
 )
 
 // collectLatency exports the histograms of a feed's channels and how its lines
