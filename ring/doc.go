@@ -47,7 +47,8 @@
 //	0x100 | 128 bytes kept for constants; nothing above changes after creation
 //	0x180 | state u32 (1 open, 2 closed, 3 broken), venue u32 | epoch i64
 //	0x190 | heartbeat ns i64 | start gen u64 | start pos u64
-//	0x1a8 | topic count u32 | 84 bytes kept
+//	0x1a8 | topic count u32 | 20 bytes kept
+//	0x1c0 | uncounted u32: 1 if there are topics without an entry | 60 bytes kept
 //	0x200 | counters u64 × 16: starts, lost events, lost records, overruns,
 //	      |   upstream gaps, snapshots, snapshot levels, wakes, 8 kept
 //	0x280 | head u64, alone on 128 bytes

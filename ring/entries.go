@@ -16,6 +16,7 @@ func (s *Segment) claimEntry(instrument uint32, ch md.Channel) *topicEntry {
 		}
 	}
 	if int(n) >= len(s.topics) {
+		atomic.StoreUint32(&s.hdr.uncounted, 1) // before the topic is told
 		return nil
 	}
 	e := &s.topics[n]

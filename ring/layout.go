@@ -82,7 +82,11 @@ type dataHeader struct {
 	startPos   uint64
 	topicCount uint32
 	_          uint32
-	_          [80]byte // kept for values that seldom change
+	_          [16]byte
+	// uncounted is 1 once a topic got no entry; on a cache line that is seldom
+	// written, for readers that look at each poll.
+	uncounted uint32
+	_         [60]byte // kept for values that seldom change
 
 	counters [16]uint64 // by the counter constants
 
@@ -168,6 +172,7 @@ var (
 	_ [entrySize]byte     = [unsafe.Sizeof(topicEntry{})]byte{}
 	_ [512]byte           = [unsafe.Sizeof(ctlHeader{})]byte{}
 	_ [0x180]byte         = [unsafe.Offsetof(dataHeader{}.state)]byte{}
+	_ [0x1c0]byte         = [unsafe.Offsetof(dataHeader{}.uncounted)]byte{}
 	_ [0x200]byte         = [unsafe.Offsetof(dataHeader{}.counters)]byte{}
 	_ [0x280]byte         = [unsafe.Offsetof(dataHeader{}.head)]byte{}
 	_ [0x300]byte         = [unsafe.Offsetof(dataHeader{}.intent)]byte{}

@@ -76,9 +76,8 @@ func (s *exampleStrategy) show() {
 	ask, okAsk := s.book.Book.BestAsk()
 	text := "book " + s.book.State.String()
 	if s.book.State == book.Live && okBid && okAsk {
-		// The mid is half the sum: one digit more than the prices have.
-		mid := md.Decimal{Mant: 5 * (bid.Price + ask.Price), Exp: s.book.Book.PriceExp - 1}
-		imbalance := float64(bid.Size-ask.Size) / float64(bid.Size+ask.Size)
+		mid := s.book.Book.AppendMid(nil)
+		imbalance := (float64(bid.Size) - float64(ask.Size)) / (float64(bid.Size) + float64(ask.Size))
 		text = fmt.Sprintf("binance BTC-USDT mid %s  imbalance %+.2f  trades %d  last %s", mid, imbalance, s.trades, s.last)
 	}
 	s.mu.Lock()

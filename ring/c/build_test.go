@@ -109,7 +109,7 @@ func shmDir(t testing.TB) string {
 func TestHeaderAlone(t *testing.T) {
 	for _, c := range compilers {
 		t.Run(c.name+" "+c.std, func(t *testing.T) {
-			for _, source := range []string{"example/strategy.c", "test/follow.c", "test/calc.c", "test/segment.c", "test/threads.c", "test/late.c"} {
+			for _, source := range []string{"example/strategy.c", "test/follow.c", "test/calc.c", "test/segment.c", "test/threads.c", "test/late.c", "test/many.c"} {
 				compile(t, c.name, source, "-std="+c.std, "-O2")
 			}
 			if c.lang == "c++" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"tickrelay/ring/book"
 	"tickrelay/ring/md"
 )
 
@@ -53,6 +54,11 @@ func TestDecimals(t *testing.T) {
 		o := in[(i*7+3)%len(in)]
 		fmt.Fprintf(&ask, "cmp %d %d %d %d\n", d.Mant, d.Exp, o.Mant, o.Exp)
 		fmt.Fprintf(&want, "%d\n", md.Cmp(d.Mant, d.Exp, o.Mant, o.Exp))
+		b := book.Book{PriceExp: d.Exp}
+		b.Set(md.SideBid, book.Level{Price: d.Mant, Size: 1})
+		b.Set(md.SideAsk, book.Level{Price: o.Mant, Size: 1})
+		fmt.Fprintf(&ask, "mid %d %d %d\n", d.Mant, o.Mant, d.Exp)
+		fmt.Fprintf(&want, "%s right\n", b.AppendMid(nil))
 		m, ok := md.Rescale(d.Mant, d.Exp, o.Exp)
 		fmt.Fprintf(&ask, "rescale %d %d %d\n", d.Mant, d.Exp, o.Exp)
 		if ok {

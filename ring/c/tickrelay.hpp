@@ -120,6 +120,11 @@ public:
     const tr_level *bid(size_t i = 0) const { return tr_best(&b_.bids, i); }
     const tr_level *ask(size_t i = 0) const { return tr_best(&b_.asks, i); }
     bool live() const { return b_.state == TR_BOOK_LIVE; }
+    // mid is half of best bid plus best ask, exact; "" unless live and two-sided.
+    std::string mid() const {
+        char buf[TR_DECIMAL_MAX];
+        return std::string(buf, tr_book_mid(&b_, buf));
+    }
 
 private:
     tr_book b_;

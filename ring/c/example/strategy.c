@@ -39,12 +39,9 @@ static double imbalance(const tr_book *b) {
 
 static void print_line(const struct strategy *s, bool connected) {
     static const char *const states[] = {"empty", "building", "live", "broken"};
-    const tr_level *bid = tr_best(&s->book.bids, 0), *ask = tr_best(&s->book.asks, 0);
     char mid[TR_DECIMAL_MAX], last[TR_DECIMAL_MAX];
     tr_decimal_text(last, s->last.price, s->last.price_exp);
-    if (s->book.state == TR_BOOK_LIVE && bid && ask) {
-        /* Half the sum: one digit more than the prices have. */
-        tr_decimal_text(mid, 5 * (bid->price + ask->price), (int8_t)(s->book.price_exp - 1));
+    if (tr_book_mid(&s->book, mid)) {
         printf("mid %s  imbalance %+.3f  levels %zu+%zu  trades %llu  last %s  gaps %llu\n", mid, imbalance(&s->book), s->book.bids.n,
                s->book.asks.n, (unsigned long long)s->trades, last, (unsigned long long)s->gaps);
     } else {

@@ -31,11 +31,8 @@ public:
     }
 
     void print(bool connected) const {
-        const tr_level *bid = book_.bid(), *ask = book_.ask();
-        if (book_.live() && bid && ask) {
-            // Half the sum: one digit more than the prices have.
-            std::cout << "mid " << tickrelay::decimal(5 * (bid->price + ask->price), static_cast<int8_t>(book_->price_exp - 1))
-                      << "  imbalance " << imbalance() << "  trades " << trades_ << "  last "
+        if (const std::string mid = book_.mid(); !mid.empty()) {
+            std::cout << "mid " << mid << "  imbalance " << imbalance() << "  trades " << trades_ << "  last "
                       << tickrelay::decimal(last_.price, last_.price_exp);
         } else {
             std::cout << "no live book" << (connected ? "" : ", relay away") << "  trades " << trades_;

@@ -34,6 +34,9 @@ static void answer(const char *line) {
         size_t n = tr_decimal_text(text, a, (int8_t)ae);
         double d = tr_double(a, (int8_t)ae);
         printf("%s %s %a\n", text, n == strlen(text) && n < TR_DECIMAL_MAX ? "ok" : "length", d);
+    } else if (sscanf(line, "mid %lld %lld %d", &a, &b, &ae) == 3) {
+        size_t n = tr_mid_text(text, a, b, (int8_t)ae);
+        printf("%s %s\n", text, n == strlen(text) && n < TR_DECIMAL_MAX ? "right" : "length");
     } else if (sscanf(line, "cmp %lld %d %lld %d", &a, &ae, &b, &be) == 4) {
         printf("%d\n", tr_cmp(a, (int8_t)ae, b, (int8_t)be));
     } else if (sscanf(line, "rescale %lld %d %d", &a, &ae, &be) == 3) {

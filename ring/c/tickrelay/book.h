@@ -43,6 +43,15 @@ static inline void tr_book_free(tr_book *b) {
 /* tr_best is the i-th level counted from the best, NULL beyond the last. */
 static inline const tr_level *tr_best(const tr_book_side *s, size_t i) { return i < s->n ? &s->level[s->n - 1 - i] : NULL; }
 
+/* tr_book_mid writes half of best bid plus best ask, exact: one digit more than
+ * the prices have. "" unless the book is live and has both. buf has
+ * TR_DECIMAL_MAX bytes. Returns the length. */
+static inline size_t tr_book_mid(const tr_book *b, char *buf) {
+    const tr_level *bid = tr_best(&b->bids, 0), *ask = tr_best(&b->asks, 0);
+    bool there = b->state == TR_BOOK_LIVE && bid && ask;
+    return tr_mid_text(buf, there ? bid->price : TR_ABSENT, there ? ask->price : TR_ABSENT, b->price_exp);
+}
+
 static inline void tr_book_fail(tr_book *b, uint8_t reason) {
     b->bids.n = b->asks.n = 0;
     b->state = TR_BOOK_BROKEN;

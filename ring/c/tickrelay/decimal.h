@@ -9,6 +9,7 @@
 #define TR_DECIMAL_MAX 152
 
 __extension__ typedef unsigned __int128 tr_u128;
+__extension__ typedef __int128 tr_i128;
 
 static inline uint64_t tr_abs(int64_t v) { return v < 0 ? 0 - (uint64_t)v : (uint64_t)v; }
 
@@ -18,27 +19,20 @@ static inline uint64_t tr_pow10(int n) { /* n from 0 to 19 */
     return p;
 }
 
-/* tr_decimal_text writes the shortest exact text of mant × 10^exp, without
- * exponent form: "64123.45", "0.00000011", "-5", "1200"; "" for TR_ABSENT. buf
- * has TR_DECIMAL_MAX bytes. Returns the length. */
-static inline size_t tr_decimal_text(char *buf, int64_t mant, int8_t exp) {
-    char digits[20];
-    int n = 0, at = 0, e = exp;
-    uint64_t u = tr_abs(mant);
-    if (mant == TR_ABSENT) {
-        buf[0] = 0;
-        return 0;
-    }
-    if (u == 0) e = 0;
-    while (e < 0 && u % 10 == 0) {
-        u /= 10;
-        e++;
-    }
-    do { /* the last digit first */
+/* tr_digits writes the digits of u from digits[n] on, the last first: how many
+ * there are then. */
+static inline int tr_digits(char *digits, int n, uint64_t u) {
+    do {
         digits[n++] = (char)('0' + u % 10);
         u /= 10;
     } while (u);
-    if (mant < 0) buf[at++] = '-';
+    return n;
+}
+
+/* tr_digits_text writes n digits, the last first, × 10^e. */
+static inline size_t tr_digits_text(char *buf, bool negative, const char *digits, int n, int e) {
+    int at = 0;
+    if (negative) buf[at++] = '-';
     if (-e >= n) {
         buf[at++] = '0';
         buf[at++] = '.';
@@ -53,6 +47,36 @@ static inline size_t tr_decimal_text(char *buf, int64_t mant, int8_t exp) {
     }
     buf[at] = 0;
     return (size_t)at;
+}
+
+/* tr_decimal_text writes the shortest exact text of mant × 10^exp, without
+ * exponent form: "64123.45", "0.00000011", "-5", "1200"; "" for TR_ABSENT. buf
+ * has TR_DECIMAL_MAX bytes. Returns the length. */
+static inline size_t tr_decimal_text(char *buf, int64_t mant, int8_t exp) {
+    char digits[20];
+    int e = exp;
+    uint64_t u = tr_abs(mant);
+    if (mant == TR_ABSENT) {
+        buf[0] = 0;
+        return 0;
+    }
+    if (u == 0) e = 0;
+    while (e < 0 && u % 10 == 0) {
+        u /= 10;
+        e++;
+    }
+    return tr_digits_text(buf, mant < 0, digits, tr_digits(digits, 0, u), e);
+}
+
+/* tr_mid_text writes half the sum of two mantissas × 10^exp, exact for all of
+ * them, as tr_decimal_text does; "" if one is TR_ABSENT. */
+static inline size_t tr_mid_text(char *buf, int64_t bid, int64_t ask, int8_t exp) {
+    tr_i128 sum = (tr_i128)bid + ask;
+    uint64_t half = (uint64_t)((sum < 0 ? -sum : sum) / 2);
+    char digits[21] = {'5'}; /* what follows half if the sum is odd */
+    if (bid == TR_ABSENT || ask == TR_ABSENT) return tr_decimal_text(buf, TR_ABSENT, exp);
+    if (sum % 2 == 0) return tr_decimal_text(buf, (int64_t)(sum / 2), exp);
+    return tr_digits_text(buf, sum < 0, digits, half ? tr_digits(digits, 1, half) : 1, exp - 1);
 }
 
 /* tr_double is the double nearest to mant × 10^exp; NaN for TR_ABSENT. For

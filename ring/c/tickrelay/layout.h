@@ -54,8 +54,9 @@ struct tr_data_header {
     uint64_t start_gen;
     uint64_t start_pos;
     uint32_t topic_count;
-    uint32_t kept2;
-    uint8_t kept3[80];
+    uint8_t kept2[20];
+    uint32_t uncounted; /* 1: there are topics without an entry */
+    uint8_t kept3[60];
 
     uint64_t counters[16];
 
@@ -108,6 +109,7 @@ TR_ASSERT(offsetof(struct tr_data_header, name) == 0x0c0);
 TR_ASSERT(offsetof(struct tr_data_header, state) == 0x180);
 TR_ASSERT(offsetof(struct tr_data_header, start_gen) == 0x198);
 TR_ASSERT(offsetof(struct tr_data_header, topic_count) == 0x1a8);
+TR_ASSERT(offsetof(struct tr_data_header, uncounted) == 0x1c0);
 TR_ASSERT(offsetof(struct tr_data_header, counters) == 0x200);
 TR_ASSERT(offsetof(struct tr_data_header, head) == 0x280);
 TR_ASSERT(sizeof(struct tr_topic_entry) == 64);

@@ -4,36 +4,40 @@
 
 #include "client.h"
 
+/* tr_note_gap adds a gap record for one topic. */
+static inline void tr_note_gap(tr_client *c, const tr_ring *r, uint32_t instrument, uint32_t channel, uint64_t seq, int64_t now) {
+    tr_record *g = &c->gaps[c->n_gaps++];
+    g->kind = TR_GAP;
+    g->flags = TR_FIRST | TR_LAST | TR_SNAPSHOT;
+    g->venue = (uint16_t)__atomic_load_n(&r->hdr->venue, __ATOMIC_RELAXED);
+    g->instrument = instrument;
+    g->seq = g->id = seq;
+    g->ts_recv = now;
+    g->side = (uint8_t)channel;
+    g->level = TR_GAP_DISCONNECT;
+    g->count = TR_UNKNOWN_MISSING;
+}
+
 /* tr_note_gaps prepares a gap record for every topic of the present rings: from
  * now on nothing of them is current. The flag snapshot: it takes no number. */
 static inline void tr_note_gaps(tr_client *c) {
-    size_t at = 0, n = 0;
+    size_t room = 1;
     int64_t now = tr_now();
-    for (unsigned i = 0; i < c->n; i++) n += __atomic_load_n(&c->rings[i].hdr->topic_count, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < c->n; i++) room += tr_ring_topics(&c->rings[i]) + c->rings[i].n_told;
     free(c->gaps);
     c->gaps_at = c->n_gaps = 0;
-    c->gaps = (tr_record *)calloc(n + 1, sizeof *c->gaps);
+    c->gaps = (tr_record *)calloc(room, sizeof *c->gaps);
     if (!c->gaps) return; /* the heartbeat with the new epoch still says it */
     for (unsigned i = 0; i < c->n; i++) {
         const tr_ring *r = &c->rings[i];
         const struct tr_topic_entry *e = (const struct tr_topic_entry *)(const void *)(r->hdr + 1);
-        uint32_t room = (uint32_t)((r->data_size - sizeof *r->hdr) / sizeof *e);
-        uint32_t count = __atomic_load_n(&r->hdr->topic_count, __ATOMIC_ACQUIRE);
-        if (count > room) count = room;
-        for (uint32_t k = 0; k < count && at < n; k++, at++) {
-            tr_record *g = &c->gaps[at];
-            g->kind = TR_GAP;
-            g->flags = TR_FIRST | TR_LAST | TR_SNAPSHOT;
-            g->venue = (uint16_t)__atomic_load_n(&r->hdr->venue, __ATOMIC_RELAXED);
-            g->instrument = __atomic_load_n(&e[k].instrument, __ATOMIC_RELAXED);
-            g->seq = g->id = __atomic_load_n(&e[k].seq, __ATOMIC_RELAXED);
-            g->ts_recv = now;
-            g->side = (uint8_t)__atomic_load_n(&e[k].channel, __ATOMIC_RELAXED);
-            g->level = TR_GAP_DISCONNECT;
-            g->count = TR_UNKNOWN_MISSING;
-        }
+        uint32_t count = tr_ring_topics(r);
+        for (uint32_t k = 0; k < count && c->n_gaps < room; k++)
+            tr_note_gap(c, r, __atomic_load_n(&e[k].instrument, __ATOMIC_RELAXED), __atomic_load_n(&e[k].channel, __ATOMIC_RELAXED),
+                        __atomic_load_n(&e[k].seq, __ATOMIC_RELAXED), now);
+        for (size_t k = 0; k < r->n_told && c->n_gaps < room; k++)
+            tr_note_gap(c, r, (uint32_t)(r->told[k].topic >> 8), (uint32_t)(r->told[k].topic & 0xff), r->told[k].seq, now);
     }
-    c->n_gaps = at;
 }
 
 static inline void tr_retry_timer(tr_client *c, int64_t ns) {
@@ -131,6 +135,7 @@ static inline int64_t tr_poll(tr_client *c, tr_record *dst, size_t max) {
         unsigned k = c->from + i < c->n ? c->from + i : c->from + i - c->n;
         int64_t n = tr_ring_poll(&c->rings[k], dst, max, &c->err);
         if (TR_LIKELY(n > 0)) {
+            tr_ring_note(&c->rings[k], dst, n);
             c->from = k + 1 < c->n ? k + 1 : 0;
             return n;
         }
@@ -158,6 +163,7 @@ static inline int64_t tr_lend(tr_client *c, const tr_record **recs, size_t max) 
         unsigned k = c->from + i < c->n ? c->from + i : c->from + i - c->n;
         int64_t n = tr_ring_lend(&c->rings[k], recs, max, &c->err);
         if (TR_LIKELY(n > 0)) {
+            tr_ring_note(&c->rings[k], *recs, n);
             c->lent = k;
             return n;
         }

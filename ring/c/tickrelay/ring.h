@@ -17,6 +17,11 @@
 #define TR_PROBE_LOOKS 65536 /* empty looks in a row before the kernel is asked for the producer */
 #define TR_BEAT_READS 4096   /* reads between two looks at the clock */
 
+/* A topic that the relay told of, by instrument << 8 | channel. */
+typedef struct tr_told {
+    uint64_t topic, seq;
+} tr_told;
+
 typedef struct tr_ring {
     const struct tr_data_header *hdr;
     struct tr_ctl_header *ctl;
@@ -30,6 +35,8 @@ typedef struct tr_ring {
     uint32_t empty;
     int data_fd; /* the producer's lock is probed on it */
     int ctl_fd;  /* carries our lock: never passed on */
+    tr_told *told; /* topics for which the ring's header has no entry, sorted */
+    size_t n_told, told_room;
     bool by_fd;  /* the producer wakes us by the lease's descriptor, else by the futex */
     void *data;
     size_t data_size;
@@ -57,6 +64,13 @@ static inline int tr_lock(int fd, int cmd, int type) {
     return lk.l_type != F_UNLCK;
 }
 
+/* tr_ring_topics is how many topics have an entry in the ring's header. */
+static inline uint32_t tr_ring_topics(const tr_ring *r) {
+    uint32_t n = __atomic_load_n(&r->hdr->topic_count, __ATOMIC_ACQUIRE);
+    uint64_t room = (r->data_size - sizeof *r->hdr) / sizeof(struct tr_topic_entry);
+    return n < room ? n : (uint32_t)room;
+}
+
 static inline void tr_ring_beat(tr_ring *r) { __atomic_store_n(&r->ctl->beat_ns, tr_now(), __ATOMIC_RELAXED); }
 
 /* tr_ring_alive: may somebody still write to the ring? Asks the kernel. */
@@ -77,6 +91,9 @@ static inline void tr_ring_close(tr_ring *r, bool keep) {
         r->data = NULL;
     }
     r->ctl = NULL;
+    free(r->told);
+    r->told = NULL;
+    r->n_told = r->told_room = 0;
     tr_close_fd(&r->ctl_fd); /* gives the lock back */
     tr_close_fd(&r->data_fd);
 }
@@ -223,6 +240,48 @@ static inline int tr_ring_look(tr_ring *r, tr_error *err) {
     r->head = h;
     r->empty = 0;
     return TR_OK;
+}
+
+/* tr_ring_counted: has the topic an entry in the ring's header? */
+static inline bool tr_ring_counted(const tr_ring *r, uint32_t instrument, uint32_t channel) {
+    const struct tr_topic_entry *e = (const struct tr_topic_entry *)(const void *)(r->hdr + 1);
+    uint32_t n = tr_ring_topics(r);
+    for (uint32_t i = 0; i < n; i++)
+        if (__atomic_load_n(&e[i].instrument, __ATOMIC_RELAXED) == instrument &&
+            __atomic_load_n(&e[i].channel, __ATOMIC_RELAXED) == channel)
+            return true;
+    return false;
+}
+
+/* tr_ring_tell notes a topic's heartbeat, if nothing else knows of the topic. */
+static inline void tr_ring_tell(tr_ring *r, const tr_record *hb) {
+    uint64_t topic = (uint64_t)hb->instrument << 8 | hb->side;
+    size_t lo = 0, hi = r->n_told;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (r->told[mid].topic < topic) lo = mid + 1;
+        else hi = mid;
+    }
+    if (lo == r->n_told || r->told[lo].topic != topic) {
+        if (tr_ring_counted(r, hb->instrument, hb->side)) return;
+        if (r->n_told == r->told_room) {
+            size_t room = r->told_room ? 2 * r->told_room : 256;
+            tr_told *more = (tr_told *)realloc(r->told, room * sizeof *more);
+            if (!more) return; /* the next session's heartbeat still says it */
+            r->told = more;
+            r->told_room = room;
+        }
+        memmove(r->told + lo + 1, r->told + lo, (r->n_told++ - lo) * sizeof *r->told);
+        r->told[lo].topic = topic;
+    }
+    r->told[lo].seq = hb->seq;
+}
+
+/* tr_ring_note looks for such topics among records that are given out. */
+static inline void tr_ring_note(tr_ring *r, const tr_record *recs, int64_t n) {
+    if (TR_LIKELY(!__atomic_load_n(&r->hdr->uncounted, __ATOMIC_RELAXED))) return;
+    for (int64_t i = 0; i < n; i++)
+        if (recs[i].kind == TR_HEARTBEAT && recs[i].side != TR_CH_ALL) tr_ring_tell(r, &recs[i]);
 }
 
 /* tr_ring_poll copies up to max records. Number of records, or a code below 0;

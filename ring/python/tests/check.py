@@ -37,7 +37,12 @@ def books():
     b.apply([rec(tr.END, 0, 0, 4, tr.SNAPSHOT), rec(tr.BID, 101, 5, 5)])
     assert b.live and b.mid() == "1.02" and b.size == (2, 1) and b.imbalance() == (10 - 15) / 25
     assert b.bids(1) == [(101, 5, 0)] and b.exponents == (-2, -3) and b.seq == 5
-    b.apply([rec(tr.BID, 101, 0, 7)])
+    big = 9223372036854775807
+    b.apply([rec(tr.ASK, big - 1, 1, 6), rec(tr.ASK, 103, 0, 7), rec(tr.BID, big - 3, 1, 8)])
+    assert b.mid() == "92233720368547758.05"  # half the sum of two numbers that do not fit one
+    b.apply([rec(tr.ASK, big, 1, 9), rec(tr.ASK, big - 1, 0, 10)])
+    assert b.mid() == "92233720368547758.055"
+    b.apply([rec(tr.BID, 101, 0, 12)])
     assert b.state == "broken"
 
 

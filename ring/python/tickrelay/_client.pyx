@@ -448,11 +448,8 @@ cdef class Book:
 
     def mid(self):
         """Half of best bid plus best ask as exact text, None unless live and two-sided."""
-        cdef const tr_level *bid = tr_best(&self.b.bids, 0)
-        cdef const tr_level *ask = tr_best(&self.b.asks, 0)
-        if self.b.state != TR_BOOK_LIVE or bid == NULL or ask == NULL:
-            return None
-        return decimal(5 * (bid.price + ask.price), self.b.price_exp - 1)
+        cdef char buf[TR_DECIMAL_MAX]
+        return buf[:tr_book_mid(&self.b, buf)].decode("ascii") or None
 
     def imbalance(self, size_t n=5):
         """(bid size − ask size) / (bid size + ask size) of the first n levels, nan without any."""

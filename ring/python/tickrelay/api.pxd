@@ -109,3 +109,4 @@ cdef extern from "tickrelay.h" nogil:
     void tr_book_apply(tr_book *b, const tr_record *r)
     void tr_book_free(tr_book *b)
     const tr_level *tr_best(const tr_book_side *s, size_t i)
+    size_t tr_book_mid(const tr_book *b, char *buf)
