@@ -1,15 +1,18 @@
 package feeds
 
 import (
+	"slices"
+
 	"tickrelay/feeds/jsonscan"
 	"tickrelay/ring/md"
 )
 
-// bitgetTrades decodes the array of trades at i as one event, in the order of
-// the venue, which is the newest first. A trade whose id is no number is an
-// event of its own, since an event carries one text.
+// bitgetTrades decodes the array of trades at i as one event: the newest comes
+// first there, here last. A trade whose id is no number is an event of its own,
+// since an event carries one text.
 func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	from := len(d.Recs)
+	recs, events := from, len(d.Events)
 	i, more := jsonscan.Open(b, i, '[')
 	for more {
 		var text []byte
@@ -34,7 +37,27 @@ func bitgetTrades(b []byte, i int, d *Decoded, p *bitgetPush) int {
 	if i >= 0 && len(d.Recs) > from {
 		d.event(md.ChannelTrades, p.native, p.class, from)
 	}
+	if i >= 0 {
+		d.turnTrades(recs, events)
+	}
 	return i
+}
+
+// turnTrades puts the oldest of the trades from recs on first, which events from
+// events on cover, unless their times or ids show that it is so already.
+func (d *Decoded) turnTrades(recs, events int) {
+	for k := recs + 1; k < len(d.Recs); k++ {
+		a, z := &d.Recs[k-1], &d.Recs[k]
+		if a.TsEvent < z.TsEvent || a.TsEvent == z.TsEvent && a.ID < z.ID && (a.Flags|z.Flags)&md.FlagIDHash == 0 {
+			return
+		}
+	}
+	slices.Reverse(d.Recs[recs:])
+	slices.Reverse(d.Events[events:])
+	for k := events; k < len(d.Events); k++ {
+		ev := &d.Events[k]
+		ev.From, ev.To = recs+len(d.Recs)-ev.To, recs+len(d.Recs)-ev.From
+	}
 }
 
 // bitgetTradeKeys are the members of a trade of v2 in the order of the

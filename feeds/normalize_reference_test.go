@@ -111,6 +111,9 @@ func readPushed(venue, frame string) []pushed {
 			}
 		}
 	}
+	if venue == "bitget" && p.kind == "trade" { // the newest first
+		slices.Reverse(p.rows)
+	}
 	if p.kind == "" || venue == "bitget" && p.kind == "trade" && p.whole {
 		return nil
 	}

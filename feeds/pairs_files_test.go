@@ -107,6 +107,7 @@ func pairFiles() []pairFile {
 			"l2_snapshot::spot",
 		}, nil},
 		{"crypto-msg-parser/bitget", []Venue{Bitget{}}, []string{
+			"trade::linear_swap",
 			"l2_topk::spot, l2_topk::linear_swap",
 			"funding_rate::linear_swap, trade::linear_swap (2), funding_rate::linear_swap (2), l2_orderbook::linear_swap_update, l2_orderbook::inverse_swap_update, candlestick::inverse_swap",
 			"candlestick::spot_update, candlestick::inverse_swap_update, candlestick::linear_swap_update",

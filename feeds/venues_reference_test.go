@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,9 @@ func reference(t *testing.T, venue, frame string) (recs []refRecord, known bool)
 		default:
 			return nil, false
 		}
+	}
+	if venue == "bitget" && channel == "trade" { // the newest first
+		slices.Reverse(recs)
 	}
 	return recs, true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,11 +129,7 @@ func (b *bitget) begin(s *session, st *stream) {
 	now := b.srv.m.cfg.Clock.Now().UnixNano()
 	switch st.channel {
 	case "trade":
-		history := make([]Trade, 0, len(st.in.history))
-		for _, t := range st.in.history {
-			history = append([]Trade{t}, history...) // newest first
-		}
-		push(s, st, kindOther, b.tradeFrame(st, "snapshot", history, now))
+		push(s, st, kindOther, b.tradeFrame(st, "snapshot", st.in.history, now))
 	case "ticker":
 		push(s, st, kindOther, b.ticker(st, now))
 	default:
@@ -170,10 +167,11 @@ func (b *bitget) tail(d []byte, now int64) []byte {
 	return append(integer(append(d, ']'), "ts", millis(now)), '}')
 }
 
+// tradeFrame is a push of trades, the newest first.
 func (b *bitget) tradeFrame(st *stream, action string, trades []Trade, now int64) []byte {
 	d := b.head(st, action)
-	for i, t := range trades {
-		if i > 0 {
+	for i, t := range slices.Backward(trades) {
+		if i < len(trades)-1 {
 			d = append(d, ',')
 		}
 		d = strconv.AppendInt(append(d, `{"ts":"`...), millis(t.Time), 10)
