@@ -240,7 +240,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		t.owner = line
 	}
 	if t.owner == line {
-		t.ownerAt = rx
+		e.ownerBrings(t, rx)
 	} else if !e.second(t, line, ev, recs, rx) {
 		return
 	}

@@ -23,6 +23,10 @@ const filled = -1
 type fill struct {
 	held heldEvents
 	by   int64 // ns until which they wait, 0 if nothing does
+	// They are of line, which takes over if the owner does not bring them: see
+	// engine_takeover.go.
+	takes bool
+	line  int
 }
 
 // park lets an event wait that leaves a hole. False: nobody is there who could
@@ -69,6 +73,12 @@ func (f *fill) each(do func(w waiting) bool) {
 // over. A hole is rare enough to allocate for.
 func (e *Engine) unpark(t *topic, now int64) {
 	if t.fill.by == 0 {
+		return
+	}
+	if t.fill.takes {
+		if now >= t.fill.by {
+			e.takeOver(t, now)
+		}
 		return
 	}
 	over, some := now >= t.fill.by, false

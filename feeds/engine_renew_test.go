@@ -1,7 +1,6 @@
 package feeds
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,41 +32,4 @@ func TestEngineRefusedRenewal(t *testing.T) {
 	r.lines()
 	r.disconnect(0)
 	r.expect("the line lost", `gap trades "disconnect"`)
-}
-
-func okxLiquidation(ms int, price string) string {
-	return fmt.Sprintf(`{"arg":{"channel":"liquidation-orders","instType":"SWAP"},"data":[{"instId":"BTC-USDT-SWAP","details":[{"ts":"%d","sz":"7","side":"sell","bkPx":"%s"}]}]}`,
-		1700000000000+ms, price)
-}
-
-// liquidationRig has liquidations over two lines, the first of them the owner.
-func liquidationRig(t *testing.T, set func(*EngineConfig)) *engineRig {
-	t.Helper()
-	r := newEngineRig(t, OKX{}, func(c *EngineConfig) {
-		c.Instruments, c.Channels, c.Slots = []string{"*"}, []md.Channel{md.ChannelLiquidations}, 2
-		if set != nil {
-			set(c)
-		}
-	})
-	r.eng.Catalogue([]md.Instrument{{Symbol: "BTC-USDT-PERP", Native: "BTC-USDT-SWAP", Kind: md.InstrumentPerp}})
-	r.eng.Start()
-	r.connect(0)
-	r.connect(1)
-	r.frameOn(0, okxLiquidation(0, "10"))
-	r.frameOn(1, okxLiquidation(0, "10"))
-	r.lines()
-	return r
-}
-
-// TestEngineBrokenTopicPasses: a topic without ids that is broken passes from a line that
-// brings it no more to one that does, without another gap.
-func TestEngineBrokenTopicPasses(t *testing.T) {
-	r := liquidationRig(t, func(c *EngineConfig) { c.Silence = 20 * time.Second })
-	r.tick(22 * time.Second)
-	r.expect("silence", `gap liquidations "disconnect"`)
-	r.frameOn(1, okxLiquidation(60_000, "11"))
-	r.tick(time.Second)
-	r.expect("the line that brings them", `"price":"11"`)
-	r.frameOn(1, okxLiquidation(61_000, "12"))
-	r.expect("goes on", `"price":"12"`)
 }

@@ -52,11 +52,8 @@ func (e *Engine) second(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		return true
 	case mergeNone: // the owner alone, unless it has fallen silent: what it did not bring is missing
 		e.noteLast(t, line, recs)
-		if rx-t.ownerAt > ownerPatience {
-			e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, rx)
-			t.owner, t.ownerAt = line, rx
-			e.stats.Switches.Add(1)
-			return true
+		if rx-t.ownerAt > ownerPatience && e.parkTakeOver(t, line, ev, recs, rx) {
+			return false
 		}
 	}
 	e.ignore(IgnoreStandby)
@@ -136,6 +133,9 @@ func (e *Engine) ownerLost(t *topic, line int, reason md.GapReason, now int64) {
 		}
 	}
 	e.breakTopic(t, reason, md.UnknownMissing, now)
+	if t.fill.takes {
+		e.takeOver(t, now)
+	}
 	if t.book != nil && e.spec.BookTime != 0 {
 		t.book.resync.req = 0 // what was held for the answer is gone, and no number would show it
 	}
