@@ -90,7 +90,7 @@ func TestBitgetChannels(t *testing.T) {
 	}
 	x.run(500)
 	live := decode[trades](t, c.next())
-	if live.Action != "update" || scaled(live.Data[0].TradeID, 0) != scaled(history.Data[0].TradeID, 0)+1 {
+	if live.Action != "update" || len(live.Data) == 0 || scaled(live.Data[len(live.Data)-1].TradeID, 0) != scaled(history.Data[0].TradeID, 0)+1 {
 		t.Fatalf("%+v after %+v", live, history.Data[0])
 	}
 	if !strings.Contains(live.Data[0].Price, ".") || len(strings.Split(live.Data[0].Size, ".")[1]) != 5 {
