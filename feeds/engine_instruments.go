@@ -18,6 +18,7 @@ type instrument struct {
 	longest  int64 // ns of the longest pause between two events
 	alarmAt  int64 // ns of the last alarm
 	back     int   // events since
+	steadyAt int64 // ns since which no pause was as long as the configured silence, 0: none yet
 	patience int64 // ns of silence allowed beyond the configured, after false alarms
 }
 
@@ -25,8 +26,11 @@ type instrument struct {
 // without a line says nothing about that, and one in which the line brought nothing of any
 // instrument may be the venue's silence as well as the market's: it counts half.
 func (in *instrument) heard(now int64, l *engineLine, silence int64) {
+	from := max(in.lastData, l.since)
+	if in.steadyAt == 0 || now-from > silence {
+		in.steadyAt = now
+	}
 	if in.lastData != 0 {
-		from := max(in.lastData, l.since)
 		whole := max(0, min(now, l.resumedAt)-max(from, l.pausedAt))
 		in.longest = max(in.longest, now-from-whole/2)
 	}
@@ -34,7 +38,9 @@ func (in *instrument) heard(now int64, l *engineLine, silence int64) {
 	if in.patience == 0 {
 		return
 	}
-	if in.back++; in.back >= rightAlarm && now-max(in.alarmAt, l.since) <= silence/2 {
+	in.back++
+	soon := in.back >= rightAlarm && now-max(in.alarmAt, l.since) <= silence/2
+	if soon || now-in.steadyAt >= in.patience {
 		in.patience = 0
 	}
 }
@@ -42,6 +48,7 @@ func (in *instrument) heard(now int64, l *engineLine, silence int64) {
 // rightAlarm is how many events within half the configured silence after an alarm, or after
 // the connection that it led to, show that it was right: the market was not quiet, and the
 // next alarm is not to come later. What a new subscription brings of a quiet market is fewer.
+// A market without pauses for as long as the patience is not quiet either.
 const rightAlarm = 24
 
 // heldBook is the instrument's book if it holds levels, else nil.

@@ -252,6 +252,16 @@ func TestEngineRightAlarms(t *testing.T) {
 	if n := r.eng.Stats().Silences.Load(); n != 5 {
 		t.Errorf("%d alarms, want the sixth to come later in a quiet market", n)
 	}
+	// It is lively again for a while, if not at once.
+	for range 30 {
+		id++
+		r.frame(okxTradePush(id))
+		r.tick(time.Second)
+	}
+	r.tick(25 * time.Second) // twice the pause that it had
+	if n := r.eng.Stats().Silences.Load(); n != 6 {
+		t.Errorf("%d alarms, want the sixth after a lively market", n)
+	}
 }
 
 // TestEngineMuteLine: a connection that answers requests and gives no data is subscribed

@@ -23,7 +23,7 @@ func (e *Engine) Stepped(d int64) {
 		shift(&l.since, &l.dataAt, &l.pausedAt, &l.resumedAt, &l.scanned, &l.sentBy, &l.renewedAt, &l.firstBad, &l.ackBy, &l.retryAt)
 	}
 	for _, in := range e.instruments {
-		shift(&in.lastData, &in.alarmAt)
+		shift(&in.lastData, &in.alarmAt, &in.steadyAt)
 	}
 	for _, t := range e.topics {
 		shift(&t.ownerAt, &t.fill.by, &t.wonAt, &t.staleSince)

@@ -71,7 +71,7 @@ func (e *Engine) scanSilence(now int64) {
 		}
 		// If this was a quiet market after all, the next alarm comes later.
 		in.patience = min(2*limit, maxPatience)
-		in.lastData, in.alarmAt, in.back = now, now, 0
+		in.lastData, in.alarmAt, in.back, in.steadyAt = now, now, 0, 0
 		e.stats.Silences.Add(1)
 		e.silent(in, now)
 	}

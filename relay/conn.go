@@ -73,6 +73,7 @@ type sub struct {
 	// message that was not. Events are left out until the hub sends the state.
 	stale  bool
 	asked  bool // the hub was asked for the state
+	again  bool // … in an epoch that is over: its answer is of no use
 	listed bool // is in debt.subs
 	whole  bool // stale, and of more than changes: only a snapshot or a gap will do
 	policy policy
@@ -136,6 +137,11 @@ func (c *conn) room() bool {
 // sweep takes messages of one class out of the queue: of streams that hold state,
 // or of the others. A frame that is half sent stays, as do answers.
 func (c *conn) sweep(state bool) {
+	c.withdraw(func(sb *sub) bool { return sb.info.state == state })
+}
+
+// withdraw takes the messages of some subscriptions out of the queue.
+func (c *conn) withdraw(of func(*sub) bool) {
 	from := c.head
 	if c.headOff > 0 {
 		from++
@@ -143,7 +149,7 @@ func (c *conn) sweep(state bool) {
 	kept := c.queue[:from]
 	var breached *sub
 	for _, q := range c.queue[from:] {
-		if q.sub == nil || q.f.keep || q.sub.info.state != state {
+		if q.sub == nil || q.f.keep || !of(q.sub) {
 			kept = append(kept, q)
 			continue
 		}

@@ -90,6 +90,9 @@ func (t *topic) begin(epoch int64, seq uint64) {
 			*t.book = book.Reader{}
 		}
 	}
+	if t.turned = t.live && t.epoch != epoch; t.turned {
+		t.ended = t.seq
+	}
 	if !t.live || t.epoch != epoch {
 		t.history.reset(seq)
 	}

@@ -88,8 +88,9 @@ func (c *conn) refresh(sb *sub, f *frame) {
 	if !sb.stale || c.state != connOpen {
 		return
 	}
-	if f != nil && c.full() {
-		// Slow again meanwhile: ask once more when the queue is empty.
+	if f != nil && c.full() || sb.again {
+		// Slow again meanwhile, or of an old epoch: ask once more when the queue is empty.
+		sb.again = false
 		c.owes().list(sb)
 		return
 	}

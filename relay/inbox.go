@@ -14,6 +14,7 @@ const (
 	deliverSubscribe                  // a connection joins a stream; frame brings it to the position
 	deliverDrop                       // a connection leaves a stream
 	deliverRefresh                    // the state of a stream for a subscriber that was conflated
+	deliverEpoch                      // a stream's topic goes on at from in a new epoch, which ended at ended in the old one
 	deliverAdopt                      // a new connection
 	deliverDone                       // a request is answered
 	deliverClose                      // a passthrough client is to go, with this close frame
@@ -34,6 +35,7 @@ type delivery struct {
 	past   *pastRun    // of a replay
 	last   bool        // with deliverPast: the end
 	rebase bool        // with deliverSubscribe: the first message later connects to from
+	ended  uint64      // with deliverEpoch
 	from   uint64      // with deliverEvent: when it was received, wall ns; 0: its delivery is not timed
 }
 

@@ -94,6 +94,12 @@ func (h *hub) announce(t *topic) {
 			break
 		}
 	}
+	if t.turned {
+		t.turned = false
+		for _, c := range told {
+			h.send(c, delivery{op: deliverEpoch, conn: c, stream: h.clients[c].streams.get(t).id, from: t.seq, ended: t.ended})
+		}
+	}
 	for _, literal := range []bool{true, false} { // who names the topic wants those options
 		for _, holders := range h.holding(t, literal) {
 			for c := range holders.conns {

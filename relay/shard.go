@@ -221,6 +221,10 @@ func (s *shard) deliver(d *delivery) {
 		if d.rebase && !sb.stale {
 			sb.rebase, sb.from = true, d.from
 		}
+	case deliverEpoch:
+		if sb := c.subs.get(d.stream); sb != nil {
+			c.turnEpoch(sb, d.ended, d.from)
+		}
 	case deliverDrop:
 		if sb := c.subs.get(d.stream); sb != nil {
 			s.leave(sb)

@@ -20,6 +20,8 @@ type topic struct {
 	epoch  int64
 	seq    uint64 // number of the last record seen
 	lostAt uint64 // seq when the last gap came
+	ended  uint64 // last number of the epoch before
+	turned bool   // an epoch began that was not announced yet
 	down   bool   // the ring it came from ended
 	live   bool   // a heartbeat or record of the present epoch was seen
 

@@ -11,7 +11,7 @@ import (
 const (
 	warmUp      = 0.25             // of a life, but at most warmUpMost
 	warmUpMost  = 3 * time.Minute  //
-	judgeAfter  = 2 * time.Minute  // least life after that
+	judgeAfter  = 4 * time.Minute  // least life after that
 	judgePoints = 6                // least comparisons in it, for descriptors and goroutines
 	slopeSigmas = 3                // how sure a slope must be
 	fileSlack   = 0                // descriptors that are no socket: all of them are known at any time

@@ -198,7 +198,7 @@ func stageSays(name string) string {
 func (r *Result) holdings(p *page) {
 	p.f("## What the processes hold\n\nOf the last life of each, without its first quarter (3 minutes at most). Memory is RssAnon; slopes are regressions over that life with their standard errors; "+
 		"descriptors and goroutines are counted at the comparisons, their growth is the median of the last third against that of the first. "+
-		"Judged: memory of lives of two minutes and more, a slope above three errors, above %.0f MiB + a quarter of the memory per hour, large enough to show, and in the second half of that life too, for one step is no leak; "+
+		"Judged: memory of lives of four minutes and more, a slope above three errors, above %.0f MiB + a quarter of the memory per hour, large enough to show, and in the second half of that life too, for one step is no leak; "+
 		"any growth of descriptors that are no socket, more than %d of all, more than %d goroutines.\n\n", slackMiB(0), fdSlack, goSlack)
 	var rows [][]string
 	for _, h := range r.Processes {

@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"tickrelay/ring"
+	"tickrelay/ring/md"
+)
+
+// TestSlowClientNewEpoch: what a slow client was not sent of an epoch that is over is told
+// before the topic's new position, in the old numbers; what it is not sent of the new one
+// in the new numbers.
+func TestSlowClientNewEpoch(t *testing.T) {
+	s, g, slow := stalled(t, Limits{QueueMessages: 64, SlowTimeout: time.Minute})
+	const refusing = `{"op":"subscribe","id":2,"topics":["` + btcBook + `"],"policy":"drop"}`
+	slow.send("%s", refusing)
+	for m := slow.next(); m.Op != "subscribed"; {
+		m = slow.next()
+	}
+	n := 0
+	flood := func(s *source) {
+		until := g.shards[0].stats.overflows.Load() + 4
+		for ; g.shards[0].stats.overflows.Load() < until; n++ {
+			if n > 400_000 {
+				t.Fatal("the queue never overflows")
+			}
+			s.trade(btcTrades, uint64(n), 100+int64(n%50))
+			s.levels(btcBook, level{md.SideBid, 9000 + int64(n%500), int64(n%9 + 1)})
+			s.quote(btcBBO, 9990+int64(n%9), 10010)
+			for s.end.Depth() > 0 {
+				time.Sleep(10 * time.Microsecond)
+			}
+		}
+	}
+	flood(s)
+	again := newSource(t, s.table, md.VenueBinance)
+	again.pub = ring.NewPublisher(ring.PublisherConfig{Venue: md.VenueBinance, Epoch: testEpoch + 1})
+	again.add(md.VenueBinance, "BTC-USDT", md.ChannelBook, md.ChannelTrades, md.ChannelBBO)
+	end := again.ring(1 << 14)
+	again.rebuild(btcBook, startBook...)
+	g.AddRing(end)
+	flood(again)
+
+	last, gaps, epoch := map[string]uint64{}, map[string]int{}, map[string]string{}
+	next := strconv.Itoa(testEpoch + 1)
+	var l *local // the book, while it is whole
+	done := func() bool {
+		if l == nil || epoch[btcBook] != next || epoch[btcTrades] != next || epoch[btcBBO] != next {
+			return false
+		}
+		for _, topic := range []string{btcTrades, btcBook, btcBBO} {
+			if last[topic] < again.pub.TopicSeq(again.topics[topic]) {
+				return false
+			}
+		}
+		return true
+	}
+	for !done() {
+		m := slow.next()
+		switch {
+		case m.Op == "topic":
+			for topic, p := range m.positions(t) {
+				last[topic], epoch[topic] = p.Seq, p.Epoch
+			}
+			continue
+		case m.Topic != btcTrades && m.Topic != btcBook && m.Topic != btcBBO:
+			continue
+		case m.Prev > last[m.Topic] || m.Type == "trade" && m.Prev != last[m.Topic] || m.Seq < last[m.Topic]:
+			t.Fatalf("%+v after %d in epoch %q", m, last[m.Topic], epoch[m.Topic])
+		case m.Type == "gap":
+			if first, _ := strconv.ParseUint(m.First, 10, 64); first != last[m.Topic]+1 {
+				t.Fatalf("gap from %s after %d", m.First, last[m.Topic])
+			}
+			gaps[m.Topic+" "+epoch[m.Topic]+" "+m.Reason]++
+			if m.Topic == btcBook {
+				l = nil // until the next snapshot
+			}
+		case m.Type == "book":
+			if m.Action == "snapshot" {
+				l = &local{t: t, seq: m.Prev}
+			}
+			if l != nil {
+				l.apply(m)
+			}
+		}
+		last[m.Topic] = m.Seq
+	}
+	l.equals(again, btcBook, 10000)
+	for _, topic := range []string{btcTrades, btcBook} {
+		if gaps[topic+" "+next+" overrun"] == 0 || gaps[topic+"  overrun"] == 0 {
+			t.Errorf("%s: a gap is missing: %v", topic, gaps)
+		}
+	}
+}
