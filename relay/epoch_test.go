@@ -94,3 +94,23 @@ func TestSlowClientNewEpoch(t *testing.T) {
 		}
 	}
 }
+
+// TestGapAfterSwallowedChanges: changes of a book that is not whole reach nobody; the gap
+// after them covers their numbers.
+func TestGapAfterSwallowedChanges(t *testing.T) {
+	s, g := start(t, Limits{}, 4096)
+	c := dial(t, g)
+	c.send(`{"op":"subscribe","topics":["%s"]}`, btcBook)
+	c.want("subscribed", "")
+	c.want("book", btcBook)
+	s.pub.Gap(s.topics[btcBook], md.GapChecksum, md.UnknownMissing, 5)
+	s.turn()
+	first := c.want("gap", btcBook)
+	s.levels(btcBook, level{md.SideBid, 9995, 7})
+	s.pub.Gap(s.topics[btcBook], md.GapSequence, 2, 5)
+	s.turn()
+	m := c.want("gap", btcBook)
+	if at, _ := strconv.ParseUint(m.First, 10, 64); at != first.Seq+1 || m.Prev != first.Seq || m.Seq != s.pub.TopicSeq(s.topics[btcBook]) || *m.Missed != 3 {
+		t.Errorf("%+v (%d missed) after %d", m, *m.Missed, first.Seq)
+	}
+}
