@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // ErrNotBuilt is what Open returns in a build without the tag dpdk.
@@ -24,8 +25,12 @@ const (
 	// DefaultMaxConns is how many connections one stack serves before it
 	// refuses further ones with a reset.
 	DefaultMaxConns = 4096
-	// DefaultBuffers is the number of frame buffers of the port.
+	// DefaultBuffers is the number of frame buffers of the port; more where
+	// many queues need them.
 	DefaultBuffers = 16384
+
+	// buffersPerQueue fill a queue pair's two rings: with less, a queue starves.
+	buffersPerQueue = 2048
 )
 
 // Config describes a port and the network on it. Device and Addresses are
@@ -71,7 +76,14 @@ type Config struct {
 	CPU *int
 
 	Log *slog.Logger // default discards
+
+	// orphanAfter is how long a closed connection's peer may acknowledge nothing
+	// of what is left; default defaultOrphan. Tests shorten it.
+	orphanAfter time.Duration
 }
+
+// defaultOrphan is long enough for eight retransmissions on an ordinary path.
+const defaultOrphan = 30 * time.Second
 
 // device is Config.Device taken apart.
 type device struct {
@@ -117,10 +129,13 @@ func (c Config) withDefaults() Config {
 	set(&c.MTU, 1500)
 	set(&c.Queues, 1)
 	set(&c.MaxConns, DefaultMaxConns)
-	set(&c.Buffers, DefaultBuffers)
+	set(&c.Buffers, max(DefaultBuffers, buffersPerQueue*c.Queues))
 	set(&c.MemoryMB, 256)
 	if c.Ports == [2]uint16{} {
 		c.Ports = [2]uint16{20000, 31999}
+	}
+	if c.orphanAfter == 0 {
+		c.orphanAfter = defaultOrphan
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -149,18 +164,47 @@ func (c Config) Validate() error {
 	within("mtu", c.MTU, 576, 9001)
 	within("queues", c.Queues, 1, MaxQueues)
 	within("max_connections", c.MaxConns, 1, 1<<20)
-	within("buffers", c.Buffers, 2048, 1<<20)
+	within("buffers", c.Buffers, buffersPerQueue, 1<<20)
+	if c.Queues <= MaxQueues && c.Buffers >= buffersPerQueue && c.Buffers < buffersPerQueue*c.Queues {
+		bad("buffers is %d: %d queues need %d", c.Buffers, c.Queues, buffersPerQueue*c.Queues)
+	}
 	within("memory_mb", c.MemoryMB, 64, 1<<20)
 	if c.Ports[0] < 1024 || int(c.Ports[1])-int(c.Ports[0])+1 < 64*c.Queues {
 		bad("ports %d-%d: want a range above 1023 with 64 ports or more for each queue", c.Ports[0], c.Ports[1])
 	}
-	if c.Shared && d.driver != "af_xdp" {
-		bad("shared: only af_xdp can leave the rest of an address to the kernel")
+	for _, p := range c.Listen {
+		if p >= c.Ports[0] && p <= c.Ports[1] {
+			bad("listen: port %d is one of ports %d-%d, those of dialled connections: choose other ports", p, c.Ports[0], c.Ports[1])
+		}
+	}
+	if c.Shared {
+		c.validateShared(d, bad)
 	}
 	if d.driver == "pci" && !c.HugePages {
 		bad("huge_pages: a PCI device needs them")
 	}
 	return errors.Join(errs...)
+}
+
+// validateShared: the kernel keeps what neighbours say of the address, so ours
+// have to be told, and those of IPv6 cannot be.
+func (c *Config) validateShared(d device, bad func(string, ...any)) {
+	if d.driver != "af_xdp" {
+		bad("shared: only af_xdp can leave the rest of an address to the kernel")
+	}
+	for _, p := range c.Addresses {
+		if p.IsValid() && !p.Addr().Is4() {
+			bad("shared: address %v: the kernel has what IPv6 neighbours answer; share an IPv4 address, or give the stack an IPv6 address of its own", p)
+		}
+	}
+	if len(c.Neighbours) == 0 {
+		bad("shared: neighbours is empty: name the hardware address of the gateway, or of each peer")
+	}
+	for _, g := range c.Gateways {
+		if _, ok := c.Neighbours[g]; !ok && g.Is4() {
+			bad("shared: gateway %v is not in neighbours", g)
+		}
+	}
 }
 
 func (c *Config) validateNetwork(bad func(string, ...any)) {
@@ -198,11 +242,29 @@ func (c *Config) validateNetwork(bad func(string, ...any)) {
 	if g4 > 1 || g6 > 1 {
 		bad("gateway: at most one of each family")
 	}
+	for _, s := range c.DNS {
+		if !c.reaches(s) {
+			bad("dns %v: it is in none of the networks of addresses, and there is no gateway of its family", s)
+		}
+	}
 	for a, mac := range c.Neighbours {
 		if !a.Is4() || len(mac) != 6 || !c.onLink(a) {
 			bad("neighbour %v: want an IPv4 address of the local network and a hardware address of six bytes", a)
 		}
 	}
+}
+
+// reaches reports whether there is a way to a: a neighbour, or by a gateway.
+func (c *Config) reaches(a netip.Addr) bool {
+	if c.onLink(a) {
+		return true
+	}
+	for _, g := range c.Gateways {
+		if g.Is4() == a.Unmap().Is4() {
+			return true
+		}
+	}
+	return false
 }
 
 // onLink reports whether a is a neighbour.

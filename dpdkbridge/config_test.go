@@ -26,12 +26,21 @@ func TestParseDevice(t *testing.T) {
 func TestValidateNamesEveryProblem(t *testing.T) {
 	c := Config{Device: "af_packet:eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("10.0.1.1/24"),
 		netip.MustParsePrefix("fd00::1/48")}, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, MTU: 100, Queues: 99,
-		Ports: [2]uint16{10, 20}, Shared: true, Buffers: 1, MaxConns: -1}
+		Ports: [2]uint16{10, 20}, Shared: true, Buffers: 1, MaxConns: -1, Listen: []uint16{15}, DNS: []netip.Addr{netip.MustParseAddr("fd01::53")}}
 	err := c.Validate()
-	for _, want := range []string{"/64", "at most one of IPv4", "gateway 192.0.2.1", "mtu is 100", "queues is 99", "ports 10-20", "shared", "buffers", "max_connections"} {
+	for _, want := range []string{"/64", "at most one of IPv4", "gateway 192.0.2.1", "mtu is 100", "queues is 99", "ports 10-20", "shared: only af_xdp", "shared: address fd00::1", "shared: neighbours is empty",
+		"shared: gateway 192.0.2.1", "buffers", "max_connections", "listen: port 15", "dns fd01::53"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %q", err, want)
 		}
+	}
+	few := Config{Device: "af_xdp:eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, Queues: 16, Buffers: 4096}
+	if err := few.Validate(); err == nil || !strings.Contains(err.Error(), "16 queues need 32768") {
+		t.Errorf("fewer buffers than rings: %v", err)
+	}
+	few.Buffers = 0 // the default is enough
+	if err := few.Validate(); err != nil {
+		t.Error(err)
 	}
 	good := Config{Device: "af_xdp:eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")},
 		Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1")}}

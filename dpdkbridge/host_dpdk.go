@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/safchain/ethtool"
 	"golang.org/x/sys/unix"
 )
 
@@ -76,6 +77,32 @@ func checkInterface(c *Config, name string) error {
 	return nil
 }
 
+// checkQueues wants an AF_XDP socket on each receive queue of the interface: what
+// the device puts on another one is never seen, and nothing tells.
+func checkQueues(name string, queues int) error {
+	have := receiveQueues(name)
+	switch {
+	case have == 0 || have == queues:
+		return nil
+	case have < queues:
+		return fmt.Errorf("dpdkbridge: interface %s has %d receive queues, fewer than queues: %d", name, have, queues)
+	}
+	return fmt.Errorf("dpdkbridge: interface %s has %d receive queues and queues is %d: frames on the others would never be seen: ethtool -L %s combined %d (or rx %d), or queues: %d",
+		name, have, queues, name, queues, queues, have)
+}
+
+// receiveQueues is how many the interface uses now; 0 unknown.
+func receiveQueues(name string) int {
+	if e, err := ethtool.NewEthtool(); err == nil {
+		defer e.Close()
+		if c, err := e.GetChannels(name); err == nil {
+			return int(c.CombinedCount + c.RxCount)
+		}
+	}
+	queues, _ := filepath.Glob("/sys/class/net/" + name + "/queues/rx-*")
+	return len(queues)
+}
+
 // lockDevice keeps a second process from the same device: some drivers would
 // let it in and both would answer every frame. The lock ends with the process.
 func lockDevice(d device) (release func(), err error) {
@@ -86,7 +113,7 @@ func lockDevice(d device) (release func(), err error) {
 	name := "tickrelay-dpdk-" + space + "-" + strings.NewReplacer("/", "_", ":", "_").Replace(d.driver+"_"+d.name) + ".lock"
 	var f *os.File
 	for _, dir := range []string{"/run/lock", os.TempDir()} {
-		if f, err = os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+		if f, err = os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600); err == nil {
 			break
 		}
 	}
@@ -101,7 +128,53 @@ func lockDevice(d device) (release func(), err error) {
 	}
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
-	return func() { _ = f.Close() }, nil
+	if d.driver == "pci" || d.driver == "memif" { // vfio, or the socket's path, keeps others out
+		return func() { _ = f.Close() }, nil
+	}
+	free, err := lockName(d)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { free(); _ = f.Close() }, nil
+}
+
+// lockName takes a name that belongs to the network namespace, as the interface
+// does: a container with files of its own does not see the lock among ours.
+func lockName(d device) (release func(), err error) {
+	name := "@tickrelay-dpdk-" + d.driver + "-" + d.name
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err == nil {
+		return func() { _ = l.Close() }, nil
+	}
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("dpdkbridge: lock the device: %w", err)
+	}
+	return nil, fmt.Errorf("dpdkbridge: %s %s: %w by process %s of another container", d.driver, d.name, ErrBusy, listenerOf(name))
+}
+
+// listenerOf is the process that listens on a name, as far as it can be seen from
+// here.
+func listenerOf(name string) string {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		return "unknown"
+	}
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return "unknown"
+	}
+	pid := int32(0)
+	_ = raw.Control(func(fd uintptr) {
+		if u, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = u.Pid
+		}
+	})
+	if pid <= 0 { // not of our process namespace
+		return "unknown"
+	}
+	return strconv.Itoa(int(pid))
 }
 
 // linkLocal is our link-local IPv6 address: not the one that the kernel makes of

@@ -429,39 +429,3 @@ func (b *bridge) dialAddr(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	c.settle()
 	return c, nil
 }
-
-// LookupNetIP asks the configured name servers over TCP, which they have to
-// answer (RFC 7766); names of the host's own file need no server.
-func (b *bridge) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, error) {
-	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if len(b.cfg.DNS) == 0 {
-			return nil, errors.New("dpdkbridge: no name server is configured (dns)")
-		}
-		var errs []error
-		for _, server := range b.cfg.DNS {
-			c, err := b.dialAddr(ctx, netip.AddrPortFrom(server, 53))
-			if err == nil {
-				return c, nil
-			}
-			errs = append(errs, err)
-		}
-		return nil, errors.Join(errs...)
-	}}
-	addrs, err := r.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	var out []netip.Addr
-	for _, a := range addrs { // only what the stack has an address for
-		for _, p := range b.cfg.Addresses {
-			if p.Addr().Is4() == a.Unmap().Is4() {
-				out = append(out, a.Unmap())
-				break
-			}
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("dpdkbridge: %s has no address of a family that the stack has", host)
-	}
-	return out, nil
-}

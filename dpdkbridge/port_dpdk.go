@@ -42,6 +42,8 @@ type bridge struct {
 	closed atomic.Bool
 	undo   []func()   // in the order in which they were done
 	mu     sync.Mutex // port against Close
+
+	answered atomic.Int32 // index of the name server that answered last
 }
 
 // Open opens the device and starts a stack for each queue pair.
@@ -72,6 +74,11 @@ func (b *bridge) open() error {
 	}
 	if name := b.dev.iface(); name != "" {
 		if err := checkInterface(&b.cfg, name); err != nil {
+			return err
+		}
+	}
+	if b.dev.driver == "af_xdp" {
+		if err := checkQueues(b.dev.name, b.cfg.Queues); err != nil {
 			return err
 		}
 	}
@@ -179,7 +186,7 @@ func (b *bridge) openPort() error {
 		if b.dev.driver != "af_xdp" || time.Now().After(until) || os.Geteuid() != 0 {
 			return fmt.Errorf("dpdkbridge: open %s (%s): %s%s%s", b.cfg.Device, args, said, ealLog(), b.hint())
 		}
-		detachXDP(b.dev.name)
+		_ = refuseOtherXDP(b.dev.name)
 		time.Sleep(100 * time.Millisecond)
 	}
 }
@@ -285,11 +292,19 @@ func (b *bridge) Counters() []Counter {
 		sum.timeouts += st.timeouts
 		sum.probes += st.probes
 		sum.conns += st.conns
+		sum.leaving += st.leaving
+		sum.abandoned += st.abandoned
+		sum.syn_dropped += st.syn_dropped
 	}
+	var tx, handed C.uint64_t
+	C.tr_port_lost(b.port, &tx, &handed)
 	return append(out, Counter{"stack_rx_frames", uint64(sum.rx_frames)}, Counter{"stack_tx_frames", uint64(sum.tx_frames)},
 		Counter{"stack_forwarded_frames", uint64(sum.forwarded)}, Counter{"stack_refused_connections", uint64(sum.refused)},
 		Counter{"stack_retransmits", uint64(sum.retransmits)}, Counter{"stack_timeouts", uint64(sum.timeouts)},
-		Counter{"stack_tail_probes", uint64(sum.probes)}, Counter{"stack_connections", uint64(sum.conns)})
+		Counter{"stack_tail_probes", uint64(sum.probes)}, Counter{"stack_connections", uint64(sum.conns)},
+		Counter{"stack_closing_connections", uint64(sum.leaving)}, Counter{"stack_abandoned_connections", uint64(sum.abandoned)},
+		Counter{"stack_dropped_syns", uint64(sum.syn_dropped)}, Counter{"stack_unsent_frames", uint64(tx)},
+		Counter{"stack_lost_forwarded_frames", uint64(handed)})
 }
 
 // Close ends every connection and gives the device back.

@@ -86,7 +86,7 @@ func (s *stack) config(secret [16]byte) C.struct_tr_stack_config {
 	var i C.struct_tr_port_info
 	C.tr_port_info(s.b.port, &i)
 	out := C.struct_tr_stack_config{port: s.b.port, queue: C.int(s.queue), mtu: C.int(c.MTU), rx_checksum: i.rx_checksum,
-		tx_checksum: i.tx_checksum, max_conns: C.uint32_t(c.MaxConns)}
+		tx_checksum: i.tx_checksum, max_conns: C.uint32_t(c.MaxConns), orphan_ms: C.uint32_t(c.orphanAfter.Milliseconds())}
 	if s.queue > 0 {
 		out.quiet = 1
 	}

@@ -100,13 +100,18 @@ func refuseOtherXDP(name string) error {
 	return nil
 }
 
-// detachXDP takes the program off the interface, whatever DPDK has done.
+// detachXDP takes our program off the interface, whatever DPDK has done. One
+// that another has put there meanwhile stays.
 func detachXDP(name string) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return
 	}
-	if x := link.Attrs().Xdp; x != nil && x.Attached {
+	x := link.Attrs().Xdp
+	if x == nil || !x.Attached {
+		return
+	}
+	if name := programName(x.ProgId); name == "steer" || name == "" { // not to be known: it was ours when we opened
 		_ = netlink.LinkSetXdpFd(link, -1)
 	}
 }

@@ -110,6 +110,10 @@ func (st *stream) report(dst []nettune.Event) (_ []nettune.Event, more bool) {
 	return append(dst, nettune.Event{Stream: st, Flags: f}), !st.edge
 }
 
+// windowStep is how much is read until the stack hears of it. The whole window of
+// a peer without window scaling is 65,535 bytes: a larger step never comes.
+const windowStep = 16 << 10
+
 // Read copies what has arrived: no call into C unless the peer's window has to
 // be opened.
 func (st *stream) Read(p []byte) (int, int64, error) {
@@ -132,7 +136,7 @@ func (st *stream) Read(p []byte) (int, int64, error) {
 			n += copy(p[n:], room[:have-uint32(n)])
 		}
 		c.tail += C.uint32_t(n)
-		if c.refused != 0 || uint32(c.tail-c.told) >= min(cap/4, 64<<10) {
+		if c.refused != 0 || uint32(c.tail-c.told) >= min(cap/4, windowStep) {
 			C.trc_read_done(st.s.ops, c)
 		}
 		return n, rxTime(c), nil

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -27,7 +30,31 @@ bind and unbind need no DPDK in this build; probe does, for its DPDK row.`,
 	return c
 }
 
-func nicHost() nic.Host { return nic.Host{SSH: os.Getenv("SSH_CONNECTION")} }
+func nicHost() nic.Host { return nic.Host{SSH: sshConnection("/proc", os.Getpid())} }
+
+// sshConnection is SSH_CONNECTION of a process or of the nearest parent that has
+// it: sudo and su take it out of the environment.
+func sshConnection(proc string, pid int) string {
+	for range 64 {
+		dir := filepath.Join(proc, strconv.Itoa(pid))
+		env, _ := os.ReadFile(dir + "/environ")
+		for kv := range strings.SplitSeq(string(env), "\x00") {
+			if v, ok := strings.CutPrefix(kv, "SSH_CONNECTION="); ok {
+				return v
+			}
+		}
+		stat, _ := os.ReadFile(dir + "/stat")
+		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // state, parent
+		if len(f) < 2 {
+			return ""
+		}
+		var err error
+		if pid, err = strconv.Atoi(f[1]); err != nil || pid == 0 {
+			return ""
+		}
+	}
+	return ""
+}
 
 func dpdkCheckCommand() *cobra.Command {
 	var asJSON bool

@@ -72,6 +72,9 @@ func (h *Host) wayIn(iface string, s State) string {
 			return "carries the default route"
 		}
 	}
+	if above := h.Network.Above(iface); len(above) > 0 {
+		return "is a part of " + strings.Join(above, ", ") + ", which loses it for good"
+	}
 	if f := strings.Fields(h.SSH); len(f) == 4 {
 		if ip := net.ParseIP(f[2]); ip != nil && h.Network.Holder(ip) == iface {
 			return "carries this SSH session"

@@ -30,6 +30,9 @@ type Network interface {
 	State(iface string) (State, error)
 	Down(iface string) error
 	Restore(iface string, s State) error
+	// Above names the interfaces that stand on this one: its bond or bridge,
+	// its VLANs.
+	Above(iface string) []string
 	// Holder returns the interface that has the address, "" for none.
 	Holder(ip net.IP) string
 }
@@ -77,6 +80,27 @@ func (kernelNetwork) State(iface string) (State, error) {
 		s.Routes = append(s.Routes, x)
 	}
 	return s, nil
+}
+
+// Above asks for all links: a master is the link's own, a VLAN names its parent.
+func (kernelNetwork) Above(iface string) []string {
+	l, err := netlink.LinkByName(iface)
+	if err != nil {
+		return nil
+	}
+	all, err := netlink.LinkList()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, other := range all {
+		a := other.Attrs()
+		child := a.ParentIndex == l.Attrs().Index && other.Type() != "veth" // whose "parent" is its peer
+		if a.Index == l.Attrs().MasterIndex || child {
+			out = append(out, a.Name)
+		}
+	}
+	return out
 }
 
 // Down takes an interface down: a driver is not taken from one in use.

@@ -19,7 +19,10 @@ type fakeNet struct {
 	state    map[string]State
 	down     []string
 	restored map[string]State
+	above    []string
 }
+
+func (n *fakeNet) Above(string) []string { return n.above }
 
 func (n *fakeNet) State(i string) (State, error) { return n.state[i], nil }
 func (n *fakeNet) Down(i string) error           { n.down = append(n.down, i); return nil }
@@ -143,6 +146,11 @@ func TestBindRefusesTheWayIn(t *testing.T) {
 	if _, err := h.Bind("ens6", "vfio-pci", false); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "SSH") {
 		t.Errorf("ssh: %v", err)
 	}
+	h.SSH, n.above = "", []string{"bond0"}
+	if _, err := h.Bind("ens6", "vfio-pci", false); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "bond0") {
+		t.Errorf("member of a bond: %v", err)
+	}
+	n.above = nil
 	if len(n.down) != 0 {
 		t.Errorf("taken down: %v", n.down)
 	}
@@ -272,6 +280,14 @@ func restoreHere() error {
 	}
 	if len(want.Routes) != 2 || len(want.Addresses) != 2 || want.MTU != 1400 || !want.Up || k.Holder(net.ParseIP("10.5.0.2")) != "nic0" {
 		return errors.New("state was not read")
+	}
+	if above := k.Above("nic0"); above != nil {
+		return errors.New("nothing stands on it, and yet " + strings.Join(above, ", "))
+	}
+	if err := errors.Join(ip("link add link nic0 name nic0.7 type vlan id 7"), ip("link add br7 type bridge"), ip("link set nic1 master br7")); err == nil {
+		if a, b := k.Above("nic0"), k.Above("nic1"); !reflect.DeepEqual(a, []string{"nic0.7"}) || !reflect.DeepEqual(b, []string{"br7"}) {
+			return errors.New("VLAN and bridge were not seen: " + strings.Join(append(a, b...), ", "))
+		}
 	}
 	if err := errors.Join(k.Down("nic0"), ip("link del nic0"), make(), k.Restore("nic0", want)); err != nil {
 		return err

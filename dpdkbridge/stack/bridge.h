@@ -48,6 +48,7 @@ struct tr_port *tr_port_open(const struct tr_port_config *c, char *err, int errl
 void tr_port_close(struct tr_port *p);
 void tr_port_info(struct tr_port *p, struct tr_port_info *out);
 int tr_port_counters(struct tr_port *p, struct tr_counter *out, int n);
+void tr_port_lost(struct tr_port *p, uint64_t *tx, uint64_t *handed); /* frames dropped: not sent, not handed over */
 int tr_port_pool_free(struct tr_port *p); /* percent of the mempool that is free */
 uint64_t tr_now_ns(void);                 /* CLOCK_MONOTONIC */
 
@@ -129,11 +130,14 @@ struct tr_stack_config {
   uint8_t ip6[2][16], gw6[16], ll[16]; /* ll: our link-local address */
   uint16_t port_lo, port_hi; /* local ports of dialled connections */
   uint32_t max_conns;
+  uint32_t orphan_ms; /* of no progress, until a connection that Go closed is aborted */
   uint8_t secret[16]; /* of sequence numbers */
 };
 
 struct tr_stack_stats {
-  uint64_t rx_frames, tx_frames, rx_bad, forwarded, refused, retransmits, timeouts, probes;
+  uint64_t rx_frames, tx_frames, forwarded, refused, retransmits, timeouts, probes;
+  uint64_t abandoned;   /* closed by Go, and aborted before the peer had everything */
+  uint64_t syn_dropped; /* too many connections were half open */
   uint32_t conns, leaving; /* leaving: closed by Go, the peer has not everything yet */
 };
 

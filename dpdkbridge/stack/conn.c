@@ -92,6 +92,66 @@ int tr_events(struct tr_event *ev, int max) {
   return n;
 }
 
+/* ---- what Go has closed and the peer has not taken yet ------------------- */
+
+/* All orphans together hold this much; beyond it, closing aborts. */
+#define ORPHAN_BYTES (64u << 20)
+/* However slowly the peer goes on: so many times orphan_ms in all. */
+#define ORPHAN_ROUNDS 4
+
+struct orphan {
+  uint64_t closed_ns, moved_ns; /* moved: the peer last acknowledged something new */
+  uint32_t held;
+};
+
+static void free_orphan(u8_t id, void *data) {
+  struct orphan *o = data;
+  (void)id;
+  if (o != NULL)
+    tr_self.orphaned -= o->held;
+  free(o);
+}
+
+static const struct tcp_ext_arg_callbacks orphan_calls = {free_orphan, NULL};
+
+/* Lets a connection say its last without Go. 0: it must be aborted. */
+static int make_orphan(struct tcp_pcb *pcb) {
+  uint32_t held = TCP_SND_BUF - pcb->snd_buf;
+  struct orphan *o = tr_self.orphaned + held <= ORPHAN_BYTES ? malloc(sizeof *o) : NULL;
+  if (o == NULL) {
+    tr_self.stats.abandoned++;
+    return 0;
+  }
+  *o = (struct orphan){tr_self.now_ns, tr_self.now_ns, held};
+  tr_self.orphaned += held;
+  tcp_ext_arg_set(pcb, 0, o);
+  tcp_ext_arg_set_callbacks(pcb, 0, &orphan_calls);
+  return 1;
+}
+
+static void orphan_moved(struct tcp_pcb *pcb) {
+  struct orphan *o = tcp_ext_arg_get(pcb, 0);
+  if (o == NULL)
+    return;
+  uint32_t held = TCP_SND_BUF - pcb->snd_buf;
+  tr_self.orphaned -= o->held - held; /* it only shrinks */
+  o->held = held;
+  o->moved_ns = tr_self.now_ns;
+}
+
+/* A peer that acknowledges nothing more, or keeps its window shut, would hold
+ * the connection and its bytes for ever. */
+void tr_watch_orphan(struct tcp_pcb *pcb) {
+  struct orphan *o = tcp_ext_arg_get(pcb, 0);
+  uint64_t wait = tr_self.cfg.orphan_ms * 1000000ull, now = tr_self.now_ns;
+  if (o == NULL || pcb->state == FIN_WAIT_2) /* lwIP bounds that itself */
+    return;
+  if (now - o->moved_ns <= wait && now - o->closed_ns <= ORPHAN_ROUNDS * wait)
+    return;
+  tr_self.stats.abandoned++;
+  tcp_abort(pcb);
+}
+
 /* ---- lwIP's callbacks --------------------------------------------------- */
 
 static void set_addr(struct tr_addr *a, const ip_addr_t *ip, u16_t port) {
@@ -155,7 +215,9 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) 
 static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len) {
   struct tr_conn *c = arg;
   (void)len;
-  if (c != NULL && c->want_write && tcp_sndbuf(pcb) > 0)
+  if (c == NULL)
+    orphan_moved(pcb);
+  else if (c->want_write && tcp_sndbuf(pcb) > 0)
     tr_shout(c, TR_EV_WRITE);
   return ERR_OK;
 }
@@ -420,7 +482,7 @@ void tr_close_conn(struct tr_conn *c) {
     tr_window(c);
     leave(c);
     tcp_arg(pcb, NULL);
-    if (pcb->state == SYN_SENT || unread || tcp_close(pcb) != ERR_OK)
+    if (pcb->state == SYN_SENT || unread || !make_orphan(pcb) || tcp_close(pcb) != ERR_OK)
       tcp_abort(pcb);
     tr_port_flush(tr_self.cfg.port, tr_self.cfg.queue);
   }

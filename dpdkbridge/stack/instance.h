@@ -22,6 +22,8 @@ struct instance {
   struct tr_conn *loud; /* connections with events that Go has not seen */
   struct tr_listener *listeners[64];
   struct tcp_pcb *hit; /* whose frame is being looked at */
+  uint64_t orphaned;   /* bytes that connections closed by Go still hold */
+  uint32_t half_open;  /* connections in SYN_RCVD, counted at each tick */
 };
 
 extern struct instance tr_self;
@@ -40,6 +42,7 @@ void tr_opened(void);
 struct tr_conn *tr_find(const uint8_t *frame, int len);
 void tr_shout(struct tr_conn *c, uint32_t flags);
 void tr_window(struct tr_conn *c);
+void tr_watch_orphan(struct tcp_pcb *pcb);
 
 /* recover.c */
 void tr_after_input(struct tr_conn *c);

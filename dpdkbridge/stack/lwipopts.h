@@ -65,7 +65,9 @@
 #define TCP_SNDLOWAT 20000
 #define TCP_SNDQUEUELOWAT 6144
 #define MEMP_NUM_TCP_SEG 65535
-#define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
+/* Of the window that this peer can be given: without window scaling that is 64
+ * KiB, and an eighth of ours would never be reached. tcp_recved has a pcb. */
+#define TCP_WND_UPDATE_THRESHOLD (TCP_WND_MAX(pcb) / 8)
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
 #define LWIP_TCP_TIMESTAMPS 1
@@ -79,7 +81,7 @@
 #define TCP_OVERSIZE 512
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define LWIP_CHECKSUM_ON_COPY 0
-#define LWIP_TCP_PCB_NUM_EXT_ARGS 0
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1 /* an orphan, see conn.c */
 
 unsigned short tr_ooseq_limit(void);
 struct netif;

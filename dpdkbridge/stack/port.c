@@ -29,6 +29,7 @@ struct queue {
   struct rte_mbuf *tx[TR_BURST];
   int txn;
   uint64_t tx_dropped;
+  uint64_t handed_dropped; /* for other stacks, whose ring was full */
 } __rte_cache_aligned;
 
 struct tr_port {
@@ -259,6 +260,14 @@ int tr_port_counters(struct tr_port *p, struct tr_counter *out, int n) {
   return have;
 }
 
+void tr_port_lost(struct tr_port *p, uint64_t *tx, uint64_t *handed) {
+  *tx = *handed = 0;
+  for (int i = 0; i < p->queues; i++) {
+    *tx += p->q[i].tx_dropped;
+    *handed += p->q[i].handed_dropped;
+  }
+}
+
 int tr_port_pool_free(struct tr_port *p) {
   return (int)(100ull * rte_mempool_avail_count(p->pool) / (unsigned)p->pool_size);
 }
@@ -420,16 +429,20 @@ int tr_port_forward(struct tr_port *p, int q, const struct tr_frame *f) {
   if (to == q)
     return 0;
   if (to >= 0) {
-    if (rte_ring_mp_enqueue(p->q[to].in, f->mbuf) != 0)
+    if (rte_ring_mp_enqueue(p->q[to].in, f->mbuf) != 0) {
+      p->q[q].handed_dropped++;
       rte_pktmbuf_free(f->mbuf);
+    }
     return 1;
   }
   for (int i = 0; i < p->queues; i++) {
     if (i == q)
       continue;
     struct rte_mbuf *m = rte_pktmbuf_copy(f->mbuf, p->pool, 0, UINT32_MAX);
-    if (m != NULL && rte_ring_mp_enqueue(p->q[i].in, m) != 0)
+    if (m == NULL || rte_ring_mp_enqueue(p->q[i].in, m) != 0) {
+      p->q[q].handed_dropped++;
       rte_pktmbuf_free(m);
+    }
   }
   return 0;
 }

@@ -159,11 +159,28 @@ static void read_options(struct tr_conn *c, struct tcp_pcb *pcb, const struct op
   }
 }
 
+/* Connections that have not answered yet, at most: each costs memory until it
+ * does, and whoever floods never does. */
+#define HALF_OPEN 4096
+
+static err_t tr_before_accept(const struct tcp_hdr *h) {
+  if ((TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+    return ERR_OK;
+  if (tr_self.half_open >= HALF_OPEN) {
+    tr_self.stats.syn_dropped++;
+    return ERR_MEM;
+  }
+  tr_self.half_open++;
+  return ERR_OK;
+}
+
 /* lwIP calls this before it looks at a segment. Its own counting of duplicates
  * is kept from starting where SACK does better. */
 err_t tr_before_input(struct tcp_pcb *pcb, struct tcp_hdr *h, unsigned short optlen, unsigned short opt1len,
                       unsigned char *opt2, struct pbuf *p) {
   (void)p;
+  if (pcb->state == LISTEN)
+    return tr_before_accept(h);
   if (pcb != tr_self.hit || pcb->state < ESTABLISHED || pcb->callback_arg == NULL)
     return ERR_OK;
   struct tr_conn *c = pcb->callback_arg;
@@ -348,10 +365,16 @@ static void tick(struct tr_conn *c, struct tcp_pcb *pcb) {
 }
 
 void tr_before_tick(void) {
+  uint32_t half_open = 0;
   for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL; pcb = next) {
     next = pcb->next;
-    if (pcb->state < ESTABLISHED || pcb->callback_arg == NULL)
+    half_open += pcb->state == SYN_RCVD;
+    if (pcb->state < ESTABLISHED)
       continue;
+    if (pcb->callback_arg == NULL) {
+      tr_watch_orphan(pcb);
+      continue;
+    }
     struct tr_conn *c = pcb->callback_arg;
     int waits = pcb->unacked != NULL || pcb->unsent != NULL;
     if (waits && c->user_timeout_ms > 0 && tr_self.now_ns - c->acked_ns > c->user_timeout_ms * 1000000ull) {
@@ -361,4 +384,5 @@ void tr_before_tick(void) {
     }
     tick(c, pcb);
   }
+  tr_self.half_open = half_open;
 }

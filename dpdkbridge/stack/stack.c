@@ -128,12 +128,17 @@ static void set_checks(int checked) {
 
 static void free_rx(struct pbuf *p) { tr_port_release(((struct rx_pbuf *)(void *)p)->mbuf); }
 
-/* Questions about our addresses are answered by one stack of the port only. */
-static int not_for_us(const uint8_t *f, int len) {
+/* Questions about our addresses are answered by one stack of the port only. The
+ * others learn from them who asks, a changed hardware address above all: to
+ * them an ARP request is a reply. */
+static int not_for_us(uint8_t *f, int len) {
   if (!tr_self.cfg.quiet || len < 42)
     return 0;
-  if (f[12] == 8 && f[13] == 6)
-    return f[21] == 1; /* ARP request */
+  if (f[12] == 8 && f[13] == 6) {
+    if (f[20] == 0 && f[21] == 1)
+      f[21] = 2;
+    return 0;
+  }
   if (f[12] == 8 && f[13] == 0)
     return f[23] == 1; /* ICMP */
   return f[12] == 0x86 && f[13] == 0xdd && f[20] == 58 && len > 54 && (f[54] == 135 || f[54] == 128);
