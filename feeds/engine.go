@@ -244,6 +244,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	} else if !e.second(t, line, ev, recs, rx) {
 		return
 	}
+	e.noteAhead(t, line)
 	before, several := e.stats.Records.Load(), t.several()
 	switch ev.Channel {
 	case md.ChannelBook:
@@ -254,6 +255,9 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		e.trades(t, line, ev, recs, rx)
 	default:
 		e.values(t, recs, rx)
+	}
+	if e.stats.Records.Load() != before {
+		t.by, t.bySince = line, e.lines[line].since
 	}
 	if several {
 		e.compete(t, line, ev, recs, before, rx)

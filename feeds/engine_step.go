@@ -26,7 +26,7 @@ func (e *Engine) Stepped(d int64) {
 		shift(&in.lastData, &in.alarmAt, &in.steadyAt)
 	}
 	for _, t := range e.topics {
-		shift(&t.ownerAt, &t.fill.by, &t.wonAt, &t.staleSince)
+		shift(&t.ownerAt, &t.fill.by, &t.wonAt, &t.staleSince, &t.bySince)
 		if b := t.book; b != nil {
 			shift(&b.resync.due, &b.resync.deadline, &b.resync.liveAt, &b.switchBy, &b.auditAt)
 			for _, s := range b.standby {

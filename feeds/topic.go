@@ -30,6 +30,9 @@ type topic struct {
 	wonBy    int       // the line that brought the last event first …
 	wonAt    int64     // … and when, 0 once another has repeated it
 
+	by         int    // the line that brought what was published last …
+	bySince    int64  // … and since when it was up
+	ahead      bool   // that is another line than the one at work, and still up
 	staleRun   int    // events in a row that were older than what was published
 	staleSince int64  // ns of the first of them
 	lastID     uint64 // trades: id of the last one; bbo: update id published
@@ -46,6 +49,9 @@ type topic struct {
 const (
 	maxStaleRun  = 64
 	maxStaleTime = int64(30 * time.Second)
+	// backTime is enough of it for a book or a quote where no other line is ahead: that
+	// one is shown as current, and does not move.
+	backTime = int64(3 * time.Second)
 )
 
 // stale notes an event that is older than what was published and reports
@@ -55,7 +61,20 @@ func (t *topic) stale(now int64) bool {
 		t.staleSince = now
 	}
 	t.staleRun++
-	return t.staleRun <= maxStaleRun || now-t.staleSince < maxStaleTime
+	run, most := maxStaleRun, maxStaleTime
+	if !t.ahead && (t.book != nil || t.ch == md.ChannelBBO) {
+		run, most = 1, backTime
+		if t.book != nil && t.book.state.FromREST {
+			most = int64(backMostREST)
+		}
+	}
+	return t.staleRun <= run || now-t.staleSince < most
+}
+
+// noteAhead notes, before an event of line, whether another line, up since then, brought
+// what was published last.
+func (e *Engine) noteAhead(t *topic, line int) {
+	t.ahead = t.by != line && e.lines[t.by].up && e.lines[t.by].since == t.bySince
 }
 
 func (t *topic) setState(s TopicState) {
