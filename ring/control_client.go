@@ -249,7 +249,8 @@ func (l *lease) ask(req wireRequest, wantOp string) (ans wireAnswer, fds []int, 
 	if l.spoilt != nil {
 		return ans, nil, fmt.Errorf("this lease has ended: %w", l.spoilt)
 	}
-	if n, err := l.conn.Write(line(req)); err != nil {
+	n, err := l.conn.Write(line(req))
+	if err != nil && !errors.Is(err, unix.EPIPE) { // then it may have said why before it hung up
 		if n > 0 { // half a request
 			l.spoil(err)
 		}

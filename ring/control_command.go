@@ -48,15 +48,7 @@ type wireResult struct {
 }
 
 // command serves one command.
-func (c ServeConfig) command(conn *net.UnixConn, req *wireRequest, handler CommandHandler) {
-	cred, groups, err := peer(conn)
-	if err == nil && cred.Uid != 0 && int(cred.Uid) != os.Geteuid() && !c.allows(cred, groups) {
-		err = ErrDenied
-	}
-	if err != nil {
-		c.refuse(conn, c.Log, CodeDenied, err)
-		return
-	}
+func (c ServeConfig) command(conn *net.UnixConn, req *wireRequest, who caller, handler CommandHandler) {
 	conn.SetDeadline(time.Time{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -64,13 +56,13 @@ func (c ServeConfig) command(conn *net.UnixConn, req *wireRequest, handler Comma
 		_, _ = conn.Read(make([]byte, 1))
 		cancel()
 	}()
-	result, err := handler(ctx, Peer{cred.Uid, cred.Gid, cred.Pid})
+	result, err := handler(ctx, Peer{who.uid, who.gid, who.pid})
 	if err != nil {
 		code := CodeRefused
 		if errors.Is(err, ErrDenied) {
 			code = CodeDenied
 		}
-		c.refuse(conn, c.Log.With("op", req.Op, "uid", cred.Uid), code, err)
+		c.refuse(conn, c.Log.With("op", req.Op, "uid", who.uid), code, err)
 		return
 	}
 	conn.SetWriteDeadline(time.Now().Add(answerWithin))

@@ -24,22 +24,15 @@ type session struct {
 	topics []string
 }
 
-// lease serves one connection from its request to its end.
-func (c ServeConfig) lease(conn *net.UnixConn, handler LeaseHandler) {
-	conn.SetDeadline(time.Now().Add(answerWithin))
-	br := bufio.NewReaderSize(conn, maxRequest)
-	var req wireRequest
-	if err := readLine(br, &req); err != nil {
-		if !errors.Is(err, io.EOF) {
-			c.refuse(conn, c.Log, CodeBadRequest, err)
-		}
-		return
+// lease serves a connection that asks to attach, to its end.
+func (c ServeConfig) lease(conn *net.UnixConn, br *bufio.Reader, req *wireRequest, who caller, handler LeaseHandler) {
+	req.UID, req.GID, req.PID = who.uid, who.gid, who.pid
+	code, err := CodeBadRequest, error(nil)
+	if req.Op != "attach" {
+		err = fmt.Errorf("op %q is not known; want attach", req.Op)
+	} else {
+		code, err = req.validate()
 	}
-	if handler := c.Commands[req.Op]; handler != nil {
-		c.command(conn, &req, handler)
-		return
-	}
-	trusted, code, err := c.judge(conn, &req)
 	if err != nil {
 		c.refuse(conn, c.Log, code, err)
 		return
@@ -52,7 +45,7 @@ func (c ServeConfig) lease(conn *net.UnixConn, handler LeaseHandler) {
 	}
 	defer s.end()
 	if req.Wake == WakeEventFD {
-		if s.notify, err = newNotifier(trusted); err != nil {
+		if s.notify, err = newNotifier(who.trusted); err != nil {
 			c.refuse(conn, s.log, CodeRefused, err)
 			return
 		}
@@ -146,23 +139,22 @@ func (s *session) changed(req *wireRequest) (topics []string, code string, err e
 // lists reports whether lists say who may attach.
 func (c ServeConfig) lists() bool { return len(c.AllowUIDs)+len(c.AllowGIDs) > 0 }
 
-// judge fills in who asks and returns why the request is refused, if it is.
-// trusted peers could stop this process anyhow.
-func (c ServeConfig) judge(conn *net.UnixConn, req *wireRequest) (trusted bool, code string, err error) {
-	if req.Op != "attach" {
-		return false, CodeBadRequest, fmt.Errorf("op %q is not known; want attach", req.Op)
-	}
+// caller is who connected, as the kernel says.
+type caller struct {
+	uid, gid uint32
+	pid      int32
+	trusted  bool // could stop this process anyhow: root, or the same user
+	admitted bool // may attach
+}
+
+// identify asks who connected, and whether the socket's mode or a list lets it in.
+func (c ServeConfig) identify(conn *net.UnixConn) (who caller, err error) {
 	cred, groups, err := peer(conn)
 	if err != nil {
-		return false, CodeDenied, err
+		return who, err
 	}
-	req.UID, req.GID, req.PID = cred.Uid, cred.Gid, cred.Pid
-	trusted = cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
-	if !trusted && !c.allows(cred, groups) {
-		return false, CodeDenied, fmt.Errorf("user %d, group %d may not attach to this relay", cred.Uid, cred.Gid)
-	}
-	code, err = req.validate()
-	return trusted, code, err
+	trusted := cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
+	return caller{cred.Uid, cred.Gid, cred.Pid, trusted, trusted || c.allows(cred, groups)}, nil
 }
 
 func (c ServeConfig) allows(cred *unix.Ucred, groups []uint32) bool {

@@ -1,9 +1,11 @@
 package ring
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -84,7 +86,7 @@ func (c ServeConfig) ServeLeases(ctx context.Context, path string, handler Lease
 	defer l.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	free := make(chan struct{}, maxLeases)
+	door := newDoor()
 	for {
 		conn, err := l.AcceptUnix()
 		if ctx.Err() != nil {
@@ -101,21 +103,52 @@ func (c ServeConfig) ServeLeases(ctx context.Context, path string, handler Lease
 			sleep(ctx, 100*time.Millisecond)
 			continue
 		}
-		select {
-		case free <- struct{}{}:
-		default:
-			c.refuse(conn, c.Log, CodeBusy, fmt.Errorf("%d leases are out", maxLeases))
+		who, err := c.identify(conn)
+		code := CodeDenied
+		if err == nil {
+			err, code = door.knock(who.uid, who.trusted), CodeBusy
+		}
+		if err != nil {
+			c.refuse(conn, c.Log, code, err)
 			conn.Close()
 			continue
 		}
 		wg.Go(func() {
-			defer func() { <-free }()
 			unhook := context.AfterFunc(ctx, func() { conn.Close() })
 			defer unhook()
 			defer conn.Close()
-			c.lease(conn, handler)
+			c.serve(conn, who, door, handler)
 		})
 	}
+}
+
+// serve hears what a connection wants and does it.
+func (c ServeConfig) serve(conn *net.UnixConn, who caller, door *door, handler LeaseHandler) {
+	conn.SetDeadline(time.Now().Add(answerWithin))
+	br := bufio.NewReaderSize(conn, maxRequest)
+	var req wireRequest
+	err := readLine(br, &req)
+	door.speak(who.uid)
+	switch {
+	case errors.Is(err, io.EOF):
+		return
+	case err != nil:
+		c.refuse(conn, c.Log, CodeBadRequest, err)
+		return
+	case !who.admitted:
+		c.refuse(conn, c.Log, CodeDenied, fmt.Errorf("user %d, group %d may not attach to this relay", who.uid, who.gid))
+		return
+	}
+	if err := door.enter(who.uid, who.trusted); err != nil {
+		c.refuse(conn, c.Log, CodeBusy, err)
+		return
+	}
+	defer door.leave(who.uid)
+	if command := c.Commands[req.Op]; command != nil {
+		c.command(conn, &req, who, command)
+		return
+	}
+	c.lease(conn, br, &req, who, handler)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -63,7 +63,7 @@ func (f *shmFiles) createData(size int, mode os.FileMode, perm Perm, want Memory
 	place := func(mem []byte) { f.memory.place(mem, want) }
 	err := errors.ErrUnsupported
 	if want.Huge {
-		if err = f.createMemfd(size, place); err != nil {
+		if err = f.createMemfd(size, mode, perm, place); err != nil {
 			f.memory.degrade("reserved huge pages", err)
 		}
 	}
@@ -78,14 +78,19 @@ func (f *shmFiles) createData(size int, mode os.FileMode, perm Perm, want Memory
 
 // createMemfd takes reserved huge pages and leaves a link where the file would
 // be, under the file's temporary name until the ring is complete.
-func (f *shmFiles) createMemfd(size int, place func([]byte)) error {
-	fd, err := unix.MemfdCreate("tickrelay-"+f.name, unix.MFD_CLOEXEC|unix.MFD_HUGETLB|unix.MFD_HUGE_2MB)
+func (f *shmFiles) createMemfd(size int, mode os.FileMode, perm Perm, place func([]byte)) error {
+	fd, err := unix.MemfdCreate("tickrelay-"+f.name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_HUGETLB|unix.MFD_HUGE_2MB)
 	if err != nil {
 		return fmt.Errorf("memfd_create: %w", err)
 	}
 	d := &descriptor{fd}
 	size = (size + hugePage - 1) &^ (hugePage - 1)
 	mem, err := mapPlaced(fd, size, place)
+	if err == nil {
+		if err = protectMemfd(fd, mode, perm); err != nil {
+			unix.Munmap(mem)
+		}
+	}
 	if err == nil {
 		link := f.temp(dataSuffix)
 		os.Remove(link)
@@ -99,6 +104,30 @@ func (f *shmFiles) createMemfd(size int, place func([]byte)) error {
 		return err
 	}
 	f.dataFD, f.data, f.memory.Huge = d, mem, true
+	return nil
+}
+
+// protectMemfd keeps a mapped memfd from those to whom it is handed: whoever has
+// a descriptor can open /proc/self/fd/N anew for writing, and a memfd is made
+// with mode 0777. It gets the mode of a ring's file, and seals (fcntl(2)) beside:
+// its size stays, and on Linux 5.1 and later no mapping but ours can write.
+func protectMemfd(fd int, mode os.FileMode, perm Perm) error {
+	if perm.Group != 0 {
+		if err := unix.Fchown(fd, -1, perm.Group); err != nil {
+			return err
+		}
+	}
+	if err := unix.Fchmod(fd, uint32(mode)); err != nil {
+		return err
+	}
+	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals|unix.F_SEAL_FUTURE_WRITE)
+	if errors.Is(err, unix.EINVAL) {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
 	return nil
 }
 

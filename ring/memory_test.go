@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -91,4 +92,43 @@ func TestReservedHugePages(t *testing.T) {
 	if infos, err := List(dir); err != nil || len(infos) != 1 || infos[0].State != "open" {
 		t.Fatalf("%+v, %v", infos, err)
 	}
+	readOnlyFor(t, s.shm.dataFD.fd, len(s.shm.data))
+}
+
+// readOnlyFor wants that whoever is handed a memfd can read it and no more, though
+// the descriptor leads to a new one for writing.
+func readOnlyFor(t *testing.T, fd, size int) {
+	t.Helper()
+	path := fmt.Sprintf("/proc/self/fd/%d", fd)
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Fatal(st.Mode(), err)
+	}
+	for _, flags := range []int{unix.O_RDONLY, unix.O_RDWR} {
+		again, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		must(t, err)
+		defer unix.Close(again)
+		mem, err := unix.Mmap(again, 0, size, unix.PROT_READ, unix.MAP_SHARED)
+		must(t, err)
+		must(t, unix.Munmap(mem))
+		if _, err := unix.Mmap(again, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+			t.Fatal("others can write to it")
+		}
+		if err := unix.Ftruncate(again, 0); err == nil {
+			t.Fatal("others can cut it short")
+		}
+	}
+}
+
+// TestProtectMemfd needs no reserved pages: the seals are the same.
+func TestProtectMemfd(t *testing.T) {
+	fd, err := unix.MemfdCreate("probe", unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC)
+	must(t, err)
+	defer unix.Close(fd)
+	mem, err := mapPlaced(fd, hugePage, func([]byte) {})
+	must(t, err)
+	defer unix.Munmap(mem)
+	must(t, protectMemfd(fd, 0o600, Perm{}))
+	readOnlyFor(t, fd, hugePage)
+	mem[0] = 1 // we can
 }
