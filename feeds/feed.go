@@ -80,6 +80,28 @@ func (f *Feed) Run(ctx context.Context) error {
 	return nil
 }
 
+// Begun reports whether Run has begun. Until then an error of Run's leaves the feed as
+// it was, and Run may be called again. Any goroutine.
+func (f *Feed) Begun() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.phase != phaseNew
+}
+
+// GiveUp ends a feed whose Run has not begun: its segments wait for another feed, as
+// after HandOver. Any goroutine.
+func (f *Feed) GiveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.phase != phaseNew {
+		return
+	}
+	for _, p := range f.loop.pub.Rings() {
+		f.loop.pub.Release(p)
+	}
+	f.phase = phaseEnded
+}
+
 func (f *Feed) begin(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

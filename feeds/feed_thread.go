@@ -10,6 +10,17 @@ import (
 // maxCPUs bounds Config.CPU: the size of unix.CPUSet.
 const maxCPUs = 1024
 
+// CheckCPU tries whether a feed's loop can be pinned to a processor: it must be online
+// and among those that the process may use (cpuset(7)). Any goroutine.
+func CheckCPU(cpu int) error {
+	release, err := lockThread(cpu)
+	if err != nil {
+		return err
+	}
+	release()
+	return nil
+}
+
 // lockThread binds the calling goroutine to its OS thread and, unless cpu is
 // -1, the thread to that processor (sched_setaffinity(2)). release undoes both.
 func lockThread(cpu int) (release func(), err error) {

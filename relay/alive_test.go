@@ -2,7 +2,9 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,7 +13,13 @@ import (
 
 func TestAlive(t *testing.T) {
 	tab := newTable(t)
-	g := gateway(t, Config{Table: tab.View(), Shards: 2})
+	var other atomic.Bool // a loop besides the gateway's hangs
+	g := gateway(t, Config{Table: tab.View(), Shards: 2, Alive: func(context.Context) error {
+		if other.Load() {
+			return errors.New("feed x does not respond")
+		}
+		return nil
+	}})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for g.shards[0].turns.Load() == 0 || g.shards[1].turns.Load() == 0 || g.hub.turns.Load() == 0 {
@@ -34,9 +42,16 @@ func TestAlive(t *testing.T) {
 	if err := g.Alive(short); err == nil || !strings.Contains(err.Error(), "hub does not respond") {
 		t.Errorf("a hub that hangs: %v", err)
 	}
+	if code, _, body := get(t, g, "/healthz"); code != 503 || !strings.Contains(body, "hub does not respond") {
+		t.Errorf("/healthz of a hub that hangs: %d %s", code, body)
+	}
 	close(hold)
 	if err := g.Alive(ctx); err != nil {
 		t.Error(err)
+	}
+	other.Store(true)
+	if code, _, body := get(t, g, "/healthz"); code != 503 || body != "feed x does not respond\n" {
+		t.Errorf("/healthz of a feed that hangs: %d %s", code, body)
 	}
 }
 

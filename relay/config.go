@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,9 @@ type Config struct {
 	// Feeds reports the feeds for the page and /readyz. It is called
 	// from HTTP goroutines. nil: no feed runs in this process.
 	Feeds func() []FeedStatus
+	// Alive asks the other loops of this process whether they turn, until ctx ends, for
+	// /healthz. It is called from HTTP goroutines. nil: there are none.
+	Alive func(ctx context.Context) error
 	// Relay is the relay's name and Rings its rings in shared memory, for
 	// /api/v1/overview. Rings is called from HTTP goroutines; nil: none are shown.
 	Relay string

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -129,8 +130,7 @@ func (h *httpServer) route(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.Set("Upgrade", "websocket")
 		problem(ctx, fasthttp.StatusUpgradeRequired, "this path speaks WebSocket")
 	case "/healthz":
-		ctx.SetContentType("text/plain; charset=utf-8")
-		ctx.SetBodyString("ok\n")
+		h.healthy(ctx)
 	case "/readyz":
 		h.ready(ctx)
 	case "/metrics":
@@ -145,6 +145,26 @@ func (h *httpServer) route(ctx *fasthttp.RequestCtx) {
 			problem(ctx, fasthttp.StatusNotFound, "no such path")
 		}
 	}
+}
+
+// aliveWithin bounds the wait for the loops.
+const aliveWithin = 2 * time.Second
+
+// healthy answers whether the loops of this process turn.
+func (h *httpServer) healthy(ctx *fasthttp.RequestCtx) {
+	within, cancel := context.WithTimeout(context.Background(), aliveWithin)
+	defer cancel()
+	err := h.g.Alive(within)
+	if err == nil && h.g.cfg.Alive != nil {
+		err = h.g.cfg.Alive(within)
+	}
+	ctx.SetContentType("text/plain; charset=utf-8")
+	if err != nil {
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		ctx.SetBodyString(err.Error() + "\n")
+		return
+	}
+	ctx.SetBodyString("ok\n")
 }
 
 // problem answers with an error as JSON.

@@ -204,13 +204,22 @@ func SocketPath(relay string) string {
 }
 
 // FindSocket is where a client finds a relay's socket: the first of the two
-// places where one is.
+// places where one is, or, where none is yet, that at which a relay of this user
+// will listen.
 func FindSocket(relay string) string {
 	p := filepath.Join(runDir, relay+".sock")
-	if _, err := os.Stat(p); err == nil {
+	if exists(p) {
 		return p
 	}
-	return userSocket(relay)
+	if p = userSocket(relay); exists(p) {
+		return p
+	}
+	return SocketPath(relay)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func userSocket(relay string) string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -125,6 +126,15 @@ func (r *relayd) watchFeeds(ctx context.Context) error {
 	}
 }
 
+// serveHealth answers whether the loops of this process turn.
+func (r *relayd) serveHealth(w http.ResponseWriter, req *http.Request) {
+	if s := r.aliveness(req.Context()); !s.Ready {
+		http.Error(w, strings.Join(s.Problems, "\n"), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
 // serveMetrics answers /metrics and /healthz in a process with feeds only.
 func (r *relayd) serveMetrics(ctx context.Context) error {
 	l, err := net.Listen("tcp", r.cfg.Metrics)
@@ -134,7 +144,7 @@ func (r *relayd) serveMetrics(ctx context.Context) error {
 	reg := newRegistry(&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.refusals, &r.recorder, r.bus.metrics())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", r.serveHealth)
 	s := http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()

@@ -76,7 +76,7 @@ func (r *relayd) newGateway(c relay.Config, more ...prometheus.Collector) error 
 
 // addGateway makes the gateway beside the feeds, over rings in this process's memory.
 func (r *relayd) addGateway(listener *os.File) error {
-	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Rings: ringsOf(r.dir.Path()), Listener: listener, Hold: r.bus.in != nil},
+	err := r.newGateway(relay.Config{Table: r.view, Feeds: r.status, Alive: r.feedsAlive, Rings: ringsOf(r.dir.Path()), Listener: listener, Hold: r.bus.in != nil},
 		&feedMetrics{feeds: r.feeds}, &ringMetrics{dir: r.dir.Path()}, &r.reloads, &r.refusals, &r.raw, &r.recorder, r.bus.metrics())
 	if err != nil {
 		return err

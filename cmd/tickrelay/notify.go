@@ -67,12 +67,17 @@ func (m serviceManager) watch(ctx context.Context, alive func(context.Context) e
 
 // alive asks every feed and the gateway whether their loops turn.
 func (r *relayd) alive(ctx context.Context) error {
+	err := r.feedsAlive(ctx)
+	if r.gw != nil {
+		err = errors.Join(err, r.gw.Alive(ctx))
+	}
+	return err
+}
+
+func (r *relayd) feedsAlive(ctx context.Context) error {
 	var errs []error
 	for _, f := range r.feeds() {
 		errs = append(errs, f.Alive(ctx))
-	}
-	if r.gw != nil {
-		errs = append(errs, r.gw.Alive(ctx))
 	}
 	return errors.Join(errs...)
 }

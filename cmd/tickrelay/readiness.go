@@ -11,7 +11,7 @@ const (
 	// recordsWithin is how recent a feed's newest frame must be, as for /readyz.
 	recordsWithin = 30 * time.Second
 	// aliveWithin bounds the wait for the loops of a process.
-	aliveWithin = 3 * time.Second
+	aliveWithin = 2 * time.Second
 )
 
 // processState is how a process of a relay answers "ready" and "alive".

@@ -208,6 +208,9 @@ func (o *readyOptions) get(ctx context.Context) (processState, error) {
 	case o.live && resp.StatusCode == http.StatusOK:
 		s.Ready = true
 		return s, nil
+	case o.live && resp.StatusCode == http.StatusServiceUnavailable:
+		s.Problems = append(s.Problems, strings.TrimSpace(string(body)))
+		return s, nil
 	case !o.live && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusServiceUnavailable) && json.Unmarshal(body, &s) == nil:
 		if !s.Ready && len(s.Problems) == 0 {
 			s.Problems = append(s.Problems, "why is told to who has a token: set "+tokenEnv)

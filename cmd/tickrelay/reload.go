@@ -194,7 +194,7 @@ func (r *relayd) apply(p *reloadPlan) error {
 	}
 	errs = append(errs, r.turnRings(p))
 	for _, f := range slices.Concat(slices.Collect(maps.Values(p.anew)), p.added) {
-		r.startUnit(f)
+		r.reloadUnit(f)
 	}
 	return errors.Join(errs...)
 }

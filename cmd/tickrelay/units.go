@@ -98,6 +98,9 @@ func (r *relayd) feedConfig(c *feedConfig) (feeds.Config, error) {
 	r.stacks++
 	if c.CPU != nil {
 		fc.CPU = *c.CPU
+		if err := feeds.CheckCPU(fc.CPU); err != nil {
+			return fc, fmt.Errorf("%w: name one that is online and that this process may use, or leave cpu out", err)
+		}
 	}
 	if c.CA != "" {
 		fc.TLS, err = c.authorities()
@@ -162,14 +165,42 @@ func (r *relayd) addUnit(f *feedUnit) {
 }
 
 // startUnit runs a feed until the relay or the feed is to end.
-func (r *relayd) startUnit(f *feedUnit) {
+func (r *relayd) startUnit(f *feedUnit) { r.runUnit(f, f.Run) }
+
+// beginAgain is the pause before a feed that could not begin tries once more.
+const beginAgain = time.Second
+
+// reloadUnit runs a feed of a reload. One that cannot begin, for want of descriptors
+// say, is told and tried again: it must not end what runs beside it.
+func (r *relayd) reloadUnit(f *feedUnit) {
+	r.runUnit(f, func(ctx context.Context) error {
+		for told := ""; ; {
+			err := f.Run(ctx)
+			if err == nil || f.Begun() {
+				return err
+			}
+			if err.Error() != told {
+				told = err.Error()
+				r.log.Error("feed cannot begin: it is tried again", "feed", f.Name(), "err", err)
+			}
+			select {
+			case <-ctx.Done():
+				f.GiveUp()
+				return nil
+			case <-time.After(beginAgain):
+			}
+		}
+	})
+}
+
+func (r *relayd) runUnit(f *feedUnit, run func(context.Context) error) {
 	ctx, end := context.WithCancel(r.running.ctx)
 	f.life.end = end
 	r.recordRaw(f)
 	r.running.part("feed "+f.Name(), func(context.Context) error {
 		defer close(f.life.done)
 		defer end()
-		return f.Run(ctx)
+		return run(ctx)
 	})
 }
 
