@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +66,8 @@ var bybitSpecs = func() [3]Spec {
 		SubsPerConn:  500, // the topics of a connection have 21,000 characters at most
 		SendEvery:    100 * time.Millisecond,
 		UniqueTrades: true,
+
+		WholeRequests: true,
 	}
 	linear := spot
 	linear.Name, linear.Venue, linear.URL = "bybit-linear", md.VenueBybitLinear, "wss://stream.bybit.com/v5/public/linear"
@@ -126,7 +129,11 @@ func (v Bybit) request(dst [][]byte, subs []Sub, op string, rq *Requests) [][]by
 	spec := v.Spec()
 	for len(args) > 0 {
 		n := min(len(args), spec.SubsPerFrame)
-		dst = append(dst, fmt.Appendf(nil, `{"req_id":"%d","op":"%s","args":[%s]}`, rq.ID, op, strings.Join(args[:n], ",")))
+		frame := func(id int, list string) []byte {
+			return fmt.Appendf(nil, `{"req_id":"%d","op":"%s","args":[%s]}`, id, op, list)
+		}
+		dst = append(dst, frame(rq.ID, strings.Join(args[:n], ",")))
+		rq.note(args[:n:n], frame)
 		args = args[n:]
 		rq.ID++
 	}
@@ -181,7 +188,7 @@ type bybitPush struct {
 }
 
 // bybitKeys are the members of frames: of pushes, then of answers.
-var bybitKeys = jsonscan.Names("topic", "type", "ts", "data", "cts", "cs", "success", "ret_msg", "op").
+var bybitKeys = jsonscan.Names("topic", "type", "ts", "data", "cts", "cs", "success", "ret_msg", "op", "req_id").
 	Or("topic", "ts", "type", "data", "cts").
 	Or("topic", "ts", "type", "cs", "data").
 	Or("topic", "type", "data", "cs", "ts")
@@ -225,6 +232,8 @@ func bybitFrame(b []byte, d *Decoded, c *bybitConn) error {
 			msg, i = jsonscan.Text(b, at)
 		case 8:
 			op, i = jsonscan.Text(b, at)
+		case 9:
+			d.Request, i = requestID(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -258,6 +267,9 @@ func bybitControl(d *Decoded, op, msg []byte, refused bool) {
 	case op == nil:
 	case refused:
 		d.Control, d.Text = ControlError, msg
+		if bytes.HasPrefix(msg, []byte("error:already subscribed")) {
+			d.Control = ControlHeld
+		}
 	case string(op) == "pong" || string(op) == "ping":
 		d.Control = ControlPong
 	default:

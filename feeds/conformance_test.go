@@ -74,10 +74,8 @@ func (r *rig) refusedRequest() {
 	r.feed.loop.mail.call(func() {
 		e := r.feed.loop.engine
 		none := md.Instrument{Symbol: "NO-SUCH", Native: "NOSUCH", Kind: e.instruments[0].md.Kind}
-		rq := e.lines[0].requests
 		if !e.spec.ReplacesSubs {
-			e.send(0, e.venue.Subscribe(nil, []Sub{{md.ChannelTrades, &none}}, &rq))
-			e.lines[0].requests = rq
+			e.subscribe(0, []Sub{{md.ChannelTrades, &none}}, r.feed.loop.wall)
 			r.feed.loop.settle()
 		}
 	})

@@ -273,14 +273,18 @@ func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
 	case ControlAck:
 		e.stats.Acks.Add(1)
 		l.answered()
-	case ControlError:
+		delete(l.asked, d.Request)
+	case ControlError, ControlHeld:
 		e.stats.VenueErrors.Add(1)
 		e.log.Warn("the venue refused a request", "line", line, "text", string(d.Text))
 		if e.spec.WaitReady && !l.ready { // the log-in, which is sent once on a connection
 			e.reconnect(line, "the venue refused the log-in")
 			break
 		}
-		l.refused(now)
+		if !e.refusedRequest(line, l, d, now) {
+			l.badNames = false
+			l.refused(now)
+		}
 	case ControlReply:
 		e.actions = append(e.actions, EngineAction{Kind: ActionSend, Line: line, Frame: append([]byte(nil), d.Text...)})
 	case ControlReconnect:

@@ -43,8 +43,11 @@ type engineLine struct {
 	lively    int   // scans with data beside another line's
 	mutes     int   // times the line was left for that, until a connection was lively
 
-	ackBy    int64 // ns at which an answer to a subscription is overdue, 0 for none
-	retryAt  int64 // ns at which refused subscriptions are tried again, 0 for none
+	asked    map[int]asked // requests without an answer, of venues that refuse them as a whole
+	bad      []asked       // streams refused, one each
+	badNames bool          // bad are all that was refused since the last try
+	ackBy    int64         // ns at which an answer to a subscription is overdue, 0 for none
+	retryAt  int64         // ns at which refused subscriptions are tried again, 0 for none
 	refusals int
 }
 
@@ -93,7 +96,7 @@ func (e *Engine) Connected(line int, now int64) {
 	if l.up {
 		e.Disconnected(line, now, "connected again")
 	}
-	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals, mutes: l.mutes}
+	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals, mutes: l.mutes, badNames: true}
 	if v, ok := e.venue.(Stateful); ok {
 		l.conn = v.NewConn()
 	}
@@ -164,6 +167,12 @@ func (e *Engine) Disconnected(line int, now int64, reason string) {
 func (e *Engine) retryRefused(line int, now int64) {
 	l := &e.lines[line]
 	l.retryAt = 0
+	if bad := l.bad; l.badNames && len(bad) > 0 {
+		l.bad = nil
+		e.askEach(line, bad)
+		return
+	}
+	l.bad, l.badNames = nil, true
 	bit := e.bit(line)
 	var subs []Sub
 	for _, t := range e.carried(line) {

@@ -22,9 +22,56 @@ func (e *Engine) subscribe(line int, subs []Sub, now int64) int {
 	if len(subs) == 0 {
 		return 0
 	}
+	if e.spec.WholeRequests {
+		if l.asked == nil {
+			l.asked = make(map[int]asked)
+		}
+		l.requests.asked = l.asked
+	}
 	frames := e.venue.Subscribe(nil, subs, &l.requests)
+	l.requests.asked = nil
 	e.send(line, frames)
 	return len(frames)
+}
+
+// refusedRequest takes the refusal of a request that is known by its number. One for
+// several streams is made again for each: only what the venue does not know stays
+// refused, and is named. False: it is not known which.
+func (e *Engine) refusedRequest(line int, l *engineLine, d *Decoded, now int64) bool {
+	a, ok := l.asked[d.Request]
+	if !ok {
+		return false
+	}
+	delete(l.asked, d.Request)
+	switch {
+	case len(a.args) > 1:
+		e.log.Info("each of the request's streams is asked for by itself", "line", line, "streams", len(a.args))
+		each := make([]asked, len(a.args))
+		for i, arg := range a.args {
+			each[i] = asked{[]string{arg}, a.frame}
+		}
+		e.askEach(line, each)
+		l.sentBy = now + int64(len(each))*int64(e.spec.SendEvery)
+		l.ackBy = l.sentBy + int64(ackWait)
+	case d.Control == ControlHeld:
+		l.answered()
+	default:
+		e.log.Warn("the venue refuses a stream", "line", line, "stream", a.args[0], "text", string(d.Text))
+		l.bad = append(l.bad, a)
+		l.refused(now)
+	}
+	return true
+}
+
+// askEach asks for streams, one a request.
+func (e *Engine) askEach(line int, each []asked) {
+	l := &e.lines[line]
+	for _, a := range each {
+		id := l.requests.ID
+		l.requests.ID++
+		l.asked[id] = a
+		e.send(line, [][]byte{a.frame(id, a.args[0])})
+	}
 }
 
 // subscribeNew is subscribe for what is new on a line. One of the venue's streams
@@ -79,6 +126,7 @@ func (e *Engine) noteStreams(l *engineLine, rest []Sub, now int64, ask func([][]
 func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
 	l := &e.lines[line]
 	l.requests.Now = now
+	l.badNames = l.badNames && len(l.bad) == 0 // one of these may be among them
 	if e.spec.ReplacesSubs {
 		before := len(l.subs)
 		l.subs = slices.DeleteFunc(l.subs, func(s Sub) bool { return slices.Contains(subs, s) })

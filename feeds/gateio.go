@@ -66,6 +66,7 @@ var gateioSpec = Spec{
 	SnapshotEvery: 100 * time.Millisecond, // 200 requests per 10 s
 	UniqueTrades:  true,
 	MergeBooks:    true,
+	WholeRequests: true,
 }
 
 var gateioFuturesSpec = func() Spec {
@@ -154,7 +155,7 @@ func gateRequest(dst [][]byte, subs []Sub, market, event string, rq *Requests) [
 }
 
 // gateKeys are the members of frames in the usual order.
-var gateKeys = jsonscan.Names("time", "time_ms", "channel", "event", "result", "error")
+var gateKeys = jsonscan.Names("time", "time_ms", "channel", "event", "result", "error", "id")
 
 // Decode implements Venue.
 func (gate) Decode(b []byte, d *Decoded) error {
@@ -190,6 +191,8 @@ func (gate) Decode(b []byte, d *Decoded) error {
 			}
 		case 5:
 			text, i = gateError(b, at)
+		case 6:
+			d.Request, i = requestID(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}
@@ -200,7 +203,7 @@ func (gate) Decode(b []byte, d *Decoded) error {
 	if at < 0 || !jsonscan.End(b, at) {
 		return scanErr(at)
 	}
-	if channel == nil && got == 0 { // method and params: the API before v4
+	if channel == nil && got&^(1<<6) == 0 { // method and params: the API before v4
 		return gateForeign(b)
 	}
 	if result > 0 && string(event) == "update" && channel != nil {

@@ -61,6 +61,7 @@ var kucoinSpec = Spec{
 	SnapshotEvery: 500 * time.Millisecond,
 	UniqueTrades:  true,
 	WaitReady:     true,
+	WholeRequests: true,
 }
 
 var kucoinFuturesSpec = func() Spec {
@@ -233,6 +234,8 @@ func (kucoin) Decode(b []byte, d *Decoded) error {
 			default:
 				data, i = at, jsonscan.Skip(b, at)
 			}
+		case 5:
+			d.Request, i = requestID(b, at)
 		default:
 			i = jsonscan.Skip(b, at)
 		}

@@ -64,6 +64,20 @@ type Requests struct {
 
 	held   map[string]bool // streams that other subscriptions live from
 	noting bool            // fill held and send nothing
+	asked  map[int]asked   // requests by number, where they are noted
+}
+
+// asked is a request for some of the venue's streams, as it can be made again.
+type asked struct {
+	args  []string // that name the streams
+	frame func(id int, arg string) []byte
+}
+
+// note notes the request that is about to be numbered.
+func (rq *Requests) note(args []string, frame func(id int, arg string) []byte) {
+	if rq.asked != nil {
+		rq.asked[rq.ID] = asked{args, frame}
+	}
 }
 
 // Held reports whether the connection carries a stream for other subscriptions,
@@ -200,6 +214,10 @@ type Spec struct {
 	// ReplacesSubs says that a subscription request replaces what was subscribed
 	// on the connection before: Subscribe always gets all.
 	ReplacesSubs bool
+	// WholeRequests says that a request with one stream that the venue does not
+	// know is refused as a whole, and that answers tell its number
+	// (Decoded.Request).
+	WholeRequests bool
 	// WaitReady says that subscriptions wait for a frame with ControlReady.
 	WaitReady bool
 	// ConnSeq, for the docs, is the rule of numbers that count all frames of a
@@ -238,6 +256,7 @@ const (
 	ControlNotice                     // Decoded.Text is worth a log line
 	ControlReady                      // subscriptions may be sent now, see Spec.WaitReady
 	ControlMaintenance                // the venue pauses: nothing it showed is current until it sends anew
+	ControlHeld                       // as ControlError, because the connection has one of the streams already
 )
 
 // Action says how a book event's records relate to the book.
@@ -281,6 +300,7 @@ type Decoded struct {
 	Recs    []md.Record
 	Control Control
 	Text    []byte // a slice of the frame, or constant
+	Request int    // number of the request that Control answers, 0 where not told
 	// Refused counts the statistics left out because no int64 mantissa holds
 	// their digits; the rest of the frame is good.
 	Refused int
@@ -293,7 +313,7 @@ type Decoded struct {
 // Reset empties d and keeps its memory.
 func (d *Decoded) Reset() {
 	d.Events, d.Recs = d.Events[:0], d.Recs[:0]
-	d.Control, d.Text, d.Refused = ControlNone, nil, 0
+	d.Control, d.Text, d.Request, d.Refused = ControlNone, nil, 0, 0
 	d.ConnSeq, d.HasConnSeq = 0, false
 }
 

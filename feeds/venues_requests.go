@@ -3,6 +3,8 @@ package feeds
 import (
 	"encoding/json"
 	"slices"
+
+	"tickrelay/feeds/jsonscan"
 )
 
 // requests appends text frames head + args, comma-separated + tail(id), each
@@ -26,10 +28,20 @@ func requestsOf(dst [][]byte, args []string, head, channel string, tail func(id 
 			n++
 		}
 		dst = append(dst, append(frame, end...))
+		rq.note(args[:n:n], func(id int, arg string) []byte { return []byte(head + arg + tail(id)) })
 		args = args[n:]
 		rq.ID++
 	}
 	return dst
+}
+
+// requestID reads the number of a request, bare or as a string, in the answer to
+// it; 0 where there is something else.
+func requestID(b []byte, i int) (id, next int) {
+	if v, n := jsonscan.Uint(b, i); n >= 0 && v <= 1<<31 {
+		return int(v), n
+	}
+	return 0, jsonscan.Skip(b, i)
 }
 
 // quoted is s as JSON.

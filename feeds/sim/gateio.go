@@ -73,19 +73,20 @@ func (g *gateio) text(s *session, msg []byte) {
 		Channel string   `json:"channel"`
 		Event   string   `json:"event"`
 		Payload []string `json:"payload"`
+		ID      int64    `json:"id"`
 	}
 	if json.Unmarshal(msg, &q) != nil {
-		g.reply(s, "", "", `{"code":1,"message":"invalid argument struct"}`, "null")
+		g.reply(s, q.ID, "", "", `{"code":1,"message":"invalid argument struct"}`, "null")
 		return
 	}
 	channel, ours := strings.CutPrefix(q.Channel, g.market)
 	if ours && channel == "ping" {
-		g.reply(s, g.market+"pong", "", "null", "null")
+		g.reply(s, q.ID, g.market+"pong", "", "null", "null")
 		return
 	}
 	subscribe := q.Event == "subscribe"
 	if !ours || !subscribe && q.Event != "unsubscribe" {
-		g.reply(s, q.Channel, q.Event, `{"code":2,"message":"unknown channel or event"}`, `{"status":"fail"}`)
+		g.reply(s, q.ID, q.Channel, q.Event, `{"code":2,"message":"unknown channel or event"}`, `{"status":"fail"}`)
 		return
 	}
 	names := q.Payload
@@ -94,11 +95,11 @@ func (g *gateio) text(s *session, msg []byte) {
 	}
 	for _, name := range names {
 		if g.find(argument{Channel: channel, InstID: name}) == nil {
-			g.reply(s, q.Channel, q.Event, `{"code":2,"message":"unknown currency pair or channel: `+strings.ReplaceAll(name, `"`, "")+`"}`, `{"status":"fail"}`)
+			g.reply(s, q.ID, q.Channel, q.Event, `{"code":2,"message":"unknown currency pair or channel: `+strings.ReplaceAll(name, `"`, "")+`"}`, `{"status":"fail"}`)
 			return
 		}
 	}
-	g.reply(s, q.Channel, q.Event, "null", `{"status":"success"}`)
+	g.reply(s, q.ID, q.Channel, q.Event, "null", `{"status":"success"}`)
 	for _, name := range names {
 		a := argument{InstType: s.class, Channel: channel, InstID: name}
 		if subscribe {
@@ -120,8 +121,13 @@ func (g *gateio) head(channel, event string) []byte {
 	return append(d, `,"channel":`+string(q[0])+`,"event":`+string(q[1])...)
 }
 
-func (g *gateio) reply(s *session, channel, event, failure, result string) {
-	s.reply(append(g.head(channel, event), `,"error":`+failure+`,"result":`+result+`}`...))
+// reply answers a request; its number is told where there was one.
+func (g *gateio) reply(s *session, id int64, channel, event, failure, result string) {
+	d := g.head(channel, event)
+	if id != 0 {
+		d = integer(d, "id", id)
+	}
+	s.reply(append(d, `,"error":`+failure+`,"result":`+result+`}`...))
 }
 
 func (g *gateio) push(channel string, result func(d []byte) []byte) []byte {
