@@ -3,7 +3,9 @@ package relay
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"tickrelay/relay/auth"
 	"tickrelay/ring/md"
 )
 
@@ -16,24 +18,34 @@ type aheadRig struct {
 	clock atomic.Int64
 }
 
-func newAheadRig(t *testing.T) *aheadRig {
+func newAheadRig(t *testing.T, access ...*auth.Config) *aheadRig {
 	t.Helper()
 	r := &aheadRig{t: t}
 	tab := newTable(t)
 	r.s = newSource(t, tab, md.VenueBinance)
 	r.s.add(md.VenueBinance, "BTC-USDT", md.ChannelTrades)
-	r.g = gateway(t, Config{Table: tab.View()}, r.s.ring(1<<12))
+	cfg := Config{Table: tab.View()}
+	for _, a := range access {
+		cfg.Auth = a
+	}
+	r.g = gateway(t, cfg, r.s.ring(1<<12))
 	r.inHub(func(h *hub) {
 		r.clock.Store(h.mono())
 		h.mono = r.clock.Load
 	})
 	r.trades(1, 3)
 	awaitTopics(t, r.g, 1)
-	eventually(t, "the trades are here", func() (ok bool) {
-		r.inHub(func(h *hub) { ok = h.byName[btcTrades] != nil && h.byName[btcTrades].seq == 3 })
+	r.arrived(3)
+	return r
+}
+
+// arrived waits until the gateway has a trade.
+func (r *aheadRig) arrived(seq uint64) {
+	r.t.Helper()
+	eventually(r.t, "the trades are here", func() (ok bool) {
+		r.inHub(func(h *hub) { ok = h.byName[btcTrades] != nil && h.byName[btcTrades].seq == seq })
 		return ok
 	})
-	return r
 }
 
 // inHub runs f in the hub's goroutine.
@@ -84,11 +96,13 @@ func TestAheadCatchesUp(t *testing.T) {
 	r := newAheadRig(t)
 	c := r.resume(testEpoch, 5)
 	r.trades(4, 4)
-	r.clock.Add(aheadMost - 1)
+	r.clock.Add(aheadMost / 2)
 	if n := r.waiting(); n != 1 {
 		t.Fatalf("%d resumptions wait one trade too early, want 1", n)
 	}
 	r.trades(5, 7)
+	r.arrived(7)
+	r.clock.Add(int64(aheadLook))
 	if at := c.subscribed(); at.Seq != 5 {
 		t.Errorf("resumed at %+v, want 5", at)
 	}
@@ -134,6 +148,8 @@ func TestAheadIsForgotten(t *testing.T) {
 	gone.conn.Close()
 	eventually(t, "one is forgotten", func() bool { return r.waiting() == 1 })
 	r.trades(4, 4)
+	r.arrived(4)
+	r.clock.Add(int64(aheadLook))
 	if at := stays.subscribed(); at.Seq != 4 {
 		t.Errorf("resumed at %+v, want 4", at)
 	}
@@ -150,5 +166,70 @@ func TestNotAhead(t *testing.T) {
 	if at := c.subscribed(); at.Seq != 3 {
 		t.Errorf("resumed at %+v, want 3", at)
 	}
+	c.quiet()
+}
+
+// TestAheadKeepsNoRights: a token that is given up while a resumption waits grants it
+// nothing, and the new one does not wait.
+func TestAheadKeepsNoRights(t *testing.T) {
+	r := newAheadRig(t, authConfig(t))
+	c, status := dialWith(t, r.g, "/ws", bearerHeader(signed(t, time.Hour, ">")))
+	if status != 101 {
+		t.Fatalf("status %d", status)
+	}
+	c.send(`{"op":"resume","id":1,"topics":{"%s":{"epoch":"%d","seq":9}}}`, btcTrades, testEpoch)
+	eventually(t, "the resumption waits", func() bool { return r.waiting() == 1 })
+	c.send(`{"op":"auth","id":2,"token":"%s"}`, signed(t, 10*time.Hour, "okx.>"))
+	if m := c.next(); m.Code != codeForbidden || string(m.ID) != "1" {
+		t.Fatalf("%+v, want 1 to be forbidden", m)
+	}
+	if m := c.next(); m.Op != "auth" || string(m.ID) != "2" {
+		t.Fatalf("%+v, want the answer to 2", m)
+	}
+	r.trades(4, 9)
+	r.arrived(9)
+	r.clock.Add(aheadMost)
+	c.quiet()
+	r.inHub(func(h *hub) {
+		for _, k := range h.clients {
+			if k.streams.len()+k.patterns.len() != 0 || k.grant.Topic(btcTrades) {
+				t.Errorf("%d topics, %d patterns, grant %+v", k.streams.len(), k.patterns.len(), k.grant)
+			}
+		}
+	})
+}
+
+// TestBehindAhead: what a client asks for after a resumption that waits is done after
+// it, in order.
+func TestBehindAhead(t *testing.T) {
+	r := newAheadRig(t)
+	c := r.resume(testEpoch, 5)
+	c.send(`{"op":"unsubscribe","id":2,"topics":["%s"]}`, btcTrades)
+	c.send(`{"op":"resume","id":3,"topics":{"%s":{"epoch":"%d","seq":6}}}`, btcTrades, testEpoch)
+	c.send(`{"op":"unsubscribe","id":4,"topics":["%s"]}`, btcTrades)
+	eventually(t, "three wait behind it", func() (ok bool) {
+		r.inHub(func(h *hub) { ok = len(h.waiting) == 1 && len(h.waiting[0].later) == 3 })
+		return ok
+	})
+	r.trades(4, 5)
+	r.arrived(5)
+	r.clock.Add(int64(aheadLook))
+	if at := c.subscribed(); at.Seq != 5 {
+		t.Errorf("resumed at %+v, want 5", at)
+	}
+	if m := c.next(); m.Op != "unsubscribed" || string(m.ID) != "2" {
+		t.Fatalf("%+v, want 2 to end it", m)
+	}
+	r.trades(6, 6)
+	r.arrived(6)
+	r.clock.Add(int64(aheadLook))
+	if at := c.subscribed(); at.Seq != 6 {
+		t.Errorf("resumed at %+v, want 6", at)
+	}
+	if m := c.next(); m.Op != "unsubscribed" || string(m.ID) != "4" {
+		t.Fatalf("%+v, want 4 to end it", m)
+	}
+	r.trades(7, 7)
+	r.arrived(7)
 	c.quiet()
 }

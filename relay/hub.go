@@ -139,7 +139,7 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 	}
 	h.turnLeft = turnReplay
 	if len(h.waiting) > 0 {
-		h.serveAhead()
+		h.serveAhead(ctx, waiters)
 	}
 	n := 0
 	for n < len(h.deferred) && h.turnLeft > 0 {

@@ -74,7 +74,7 @@ func (s *shard) serve(c *conn, text []byte) {
 	}
 	op, r, err := parseRequest(&s.parser, text, &s.limits)
 	s.stats.requests[op].Add(1)
-	if err == nil && op == opAuth {
+	if err == nil && op == opAuth && c.inflight < maxInflight { // the hub has to hear of it
 		err = s.reauth(c, &r)
 	}
 	switch {

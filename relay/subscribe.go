@@ -45,6 +45,7 @@ type request struct {
 	grant    *auth.Grant // of conn
 	token    string      // with auth
 	resume   []resumePoint
+	waited   bool // a resumption that is served although it may be ahead
 	stream   uint32
 	call     func(*hub)
 	ring     *ring.Consumer
@@ -83,11 +84,11 @@ type patternHolders struct {
 }
 
 func (h *hub) request(r *request, ctx context.Context, waiters func(func())) {
+	if h.holdAhead(r) {
+		return
+	}
 	switch r.op {
 	case requestSubscribe, requestResume:
-		if r.op == requestResume && h.holdAhead(r) {
-			return
-		}
 		if k := h.clients[r.conn]; k != nil && k.past != nil {
 			h.refuse(r.conn, r.id, codeBusy, "a replay runs on this connection: stop it, or subscribe on another one")
 		} else if r.op == requestSubscribe {
