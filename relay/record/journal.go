@@ -87,6 +87,7 @@ func blockSum(head, payload []byte) uint32 {
 // it can be tried again.
 type journal struct {
 	head    journalHead
+	session int // of the source, whose instrument numbers these are
 	f       *os.File
 	path    string
 	size    int64
@@ -94,8 +95,14 @@ type journal struct {
 	epoch   int64 // of the records gathered
 	pending []md.Record
 	block   []byte
-	known   map[uint32]uint64 // instruments in the file: generation
-	dirty   bool              // written since the last sync
+	known   map[uint32]entryKey // instruments in the file
+	dirty   bool                // written since the last sync
+}
+
+// entryKey tells instrument entries of one number apart.
+type entryKey struct {
+	symbol     string
+	generation uint64
 }
 
 // createJournal starts a journal. path must not be there yet.
@@ -104,7 +111,7 @@ func createJournal(path string, h journalHead) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{head: h, f: f, path: path, known: map[uint32]uint64{}}
+	j := &journal{head: h, f: f, path: path, known: map[uint32]entryKey{}}
 	if err := j.write(h.append(nil)); err != nil {
 		j.f.Close()
 		os.Remove(path)
@@ -160,10 +167,15 @@ func (j *journal) flush() error {
 	return nil
 }
 
-// instrument writes an entry if the file does not have it in this generation.
+// instrument writes an entry if the file does not have it in this generation. Within a
+// journal a number is one symbol's.
 func (j *journal) instrument(in *md.Instrument) error {
-	if gen, ok := j.known[in.ID]; ok && gen == in.Generation {
+	key := entryKey{in.Symbol, in.Generation}
+	switch known, ok := j.known[in.ID]; {
+	case known == key:
 		return nil
+	case ok && known.symbol != in.Symbol || in.Venue != j.head.stream.venue:
+		return fmt.Errorf("record: %s: instrument %d is %s, not %s.%s", j.path, in.ID, known.symbol, in.Venue, in.Symbol)
 	}
 	text, err := json.Marshal(instrumentToJSON(in))
 	if err != nil {
@@ -175,7 +187,7 @@ func (j *journal) instrument(in *md.Instrument) error {
 	if err := j.write(appendBlock(nil, blockInstrument, 0, text)); err != nil {
 		return err
 	}
-	j.known[in.ID] = in.Generation
+	j.known[in.ID] = key
 	return nil
 }
 

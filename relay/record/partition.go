@@ -20,8 +20,9 @@ type partition struct {
 	opened  int64 // when the journal was begun, ns
 }
 
-// open begins a journal of an hour, which may be the one under way.
-func (p *partition) open(hour, now int64) error {
+// open begins a journal of an hour, which may be the one under way, for records of a
+// session of the source.
+func (p *partition) open(hour, now int64, session int) error {
 	if hour != p.hour {
 		p.hour, p.next, p.arrival = hour, 0, 0
 		p.framed = 0
@@ -37,6 +38,7 @@ func (p *partition) open(hour, now int64) error {
 	if err != nil {
 		return err
 	}
+	j.session = session
 	p.j, p.opened = j, now
 	return nil
 }

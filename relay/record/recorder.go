@@ -188,6 +188,7 @@ func (r *Recorder) drain(recs []md.Record) error {
 		if n == 0 || err != nil {
 			return err
 		}
+		r.newSession()
 		r.now = r.cfg.Now()
 		r.take(recs[:n])
 	}
@@ -200,12 +201,7 @@ func (r *Recorder) turn(recs []md.Record) error {
 	if err != nil && n == 0 {
 		return err
 	}
-	if s := r.src.Session(); s != r.session {
-		r.session = s
-		clear(r.byID)
-		r.byID = r.byID[:0]
-		r.newSession()
-	}
+	r.newSession()
 	now := r.cfg.Now()
 	r.now = now
 	r.take(recs[:n])
@@ -224,8 +220,16 @@ func (r *Recorder) turn(recs []md.Record) error {
 	return err
 }
 
-// newSession: instrument numbers mean others from here on, so no journal may hold both.
+// newSession looks whether instrument numbers mean others from here on. No journal may
+// hold both: one that cannot be sealed now takes nothing of the new session, see room.
 func (r *Recorder) newSession() {
+	s := r.src.Session()
+	if s == r.session {
+		return
+	}
+	r.session = s
+	clear(r.byID)
+	r.byID = r.byID[:0]
 	for _, p := range r.parts {
 		if p.j != nil {
 			r.seal(p)
@@ -260,7 +264,7 @@ func (r *Recorder) tick(now int64) {
 		switch {
 		case p.hour < hour && len(p.topics) > 0 && p.hour > 0 && !r.cfg.NoKeyFrames:
 			p.clock = max(p.clock, hour)
-			r.roll(p, hour)
+			r.roll(p, hour, r.session)
 		case p.j != nil && p.hour < hour:
 			r.seal(p)
 			r.back.mergeOld(p.stream, hour)

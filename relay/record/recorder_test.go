@@ -102,11 +102,11 @@ func numbers(t testing.TB, dir, topic string) (lines []string, last uint64) {
 			epoch, last, seen = e.Epoch, r.Seq, true
 			lines = append(lines, fmt.Sprintf("heartbeat %d", r.Seq))
 		case r.Kind == md.KindGap && r.Flags&md.FlagSnapshot == 0:
-			if seen && r.ID != last+1 {
+			if seen && e.Epoch == epoch && r.ID != last+1 {
 				return fmt.Errorf("%s: gap from %d, last number %d", topic, r.ID, last)
 			}
 			lines = append(lines, fmt.Sprintf("gap %d-%d %s", r.ID, r.Seq, md.GapReason(r.Level)))
-			last, seen = r.Seq, r.Count != md.UnknownMissing
+			epoch, last, seen = e.Epoch, r.Seq, r.Count != md.UnknownMissing
 		case e.Snapshot():
 			lines = append(lines, fmt.Sprintf("snapshot %d", len(e.Records)))
 		default:

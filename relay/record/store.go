@@ -1,7 +1,10 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,10 +20,8 @@ func (r *Recorder) store(t *topic, ev []md.Record) bool {
 	} else if p.clock == 0 {
 		p.clock = now
 	}
-	if hour := max(hourOf(p.clock), p.hour); p.j == nil || p.j.head.hour != hour {
-		if !r.roll(p, hour) {
-			return false
-		}
+	if !r.room(t, max(hourOf(p.clock), p.hour)) {
+		return false
 	}
 	switch {
 	case ev[0].Kind == md.KindHeartbeat:
@@ -48,6 +49,13 @@ func (r *Recorder) store(t *topic, ev []md.Record) bool {
 	return true
 }
 
+// room makes sure that a journal of an hour is open in which the topic's instrument
+// number means the topic.
+func (r *Recorder) room(t *topic, hour int64) bool {
+	j := t.p.j
+	return j != nil && j.head.hour == hour && j.session == t.session || r.roll(t.p, hour, t.session)
+}
+
 // introduce makes sure that the journal has the topic's instrument.
 func (r *Recorder) introduce(t *topic) bool {
 	if t.known == t.p.j {
@@ -62,12 +70,12 @@ func (r *Recorder) introduce(t *topic) bool {
 }
 
 // roll seals the journal that is open and begins one of an hour.
-func (r *Recorder) roll(p *partition, hour int64) bool {
+func (r *Recorder) roll(p *partition, hour int64, session int) bool {
 	was := p.hour
 	if p.j != nil && !r.seal(p) {
 		return false
 	}
-	if err := p.open(hour, r.cfg.Now()); err != nil {
+	if err := p.open(hour, r.cfg.Now(), session); err != nil {
 		r.suspend(err)
 		return false
 	}
@@ -99,7 +107,7 @@ func (r *Recorder) frames(max int) bool {
 	}
 	before := r.stats.Records.Load()
 	for _, p := range r.parts {
-		for ; p.j != nil && p.framed < len(p.topics); p.framed++ {
+		for ; p.j != nil && p.j.session == r.session && p.framed < len(p.topics); p.framed++ {
 			if int(r.stats.Records.Load()-before) >= max {
 				return true
 			}
@@ -112,9 +120,10 @@ func (r *Recorder) frames(max int) bool {
 	return false
 }
 
-// frame writes a topic's state.
+// frame writes a topic's state. A topic that the present session has not told has none:
+// its relay is gone, and its number may be another's by now.
 func (r *Recorder) frame(t *topic) bool {
-	if t.state == nil || !t.told {
+	if t.state == nil || !t.told || t.session != r.session {
 		t.frameDue = false
 		return true
 	}
@@ -179,16 +188,18 @@ func (r *Recorder) resume() {
 		}
 	}
 	r.stats.Suspended.Store(false)
-	lost := 0
-	for _, t := range r.topics {
-		if len(t.losses) > 0 {
-			lost++
-			if !r.tellLosses(t) {
-				return
-			}
+	// Gaps of topics that the present session has not told go first, each session's into
+	// journals of their own.
+	topics := slices.DeleteFunc(slices.Collect(maps.Values(r.topics)), func(t *topic) bool { return len(t.losses) == 0 })
+	slices.SortFunc(topics, func(a, b *topic) int {
+		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.name, b.name))
+	})
+	for _, t := range topics {
+		if !r.tellLosses(t) {
+			return
 		}
 	}
-	r.cfg.Log.Info("recording goes on", "dir", r.cfg.Dir, "topics_with_gaps", lost, "lost_records", r.stats.Lost.Load(), "was", r.reason)
+	r.cfg.Log.Info("recording goes on", "dir", r.cfg.Dir, "topics_with_gaps", len(topics), "lost_records", r.stats.Lost.Load(), "was", r.reason)
 }
 
 // tellLosses writes a gap for each interval lost, and the state after the last one.
