@@ -164,6 +164,10 @@ func (b *background) do(j job) error {
 		return err
 	}
 	b.stats.Backlog.Add(-1)
+	if got.torn > 0 {
+		b.stats.Torn.Add(uint64(got.torn))
+		b.cfg.Log.Error("a journal is damaged: what follows the damage is not in the recording", "stream", j.s.String(), "journal", j.journal, "torn_bytes", got.torn)
+	}
 	if got.records == 0 {
 		return nil
 	}

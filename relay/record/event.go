@@ -5,7 +5,8 @@ import "tickrelay/ring/md"
 // Event is one venue event as it was recorded: records of one topic, in their order.
 // What it points to is good until the callback returns.
 //
-// A live event is whole, from First to Last. A book snapshot comes in the pieces in
+// A live event is whole, from First to Last; one whose end is not written, because a
+// recorder is at it or was killed, is left out. A book snapshot comes in the pieces in
 // which it was recorded, from its clear to its end, with live events between them; apply
 // all in order and the book is right (package ring/book). Gaps and topics' heartbeats are
 // events of one record.
@@ -103,6 +104,9 @@ func (a *assembler) next(c *rows, i int, ev *Event) (n int, want, more bool) {
 		return end - i, t.want, true
 	}
 	last := &c.recs[end-1]
+	if cut := end == len(c.recs) && !piece && last.Flags&md.FlagLast == 0 && last.Kind != md.KindGap && !last.Kind.Control(); cut {
+		return end - i, false, false
+	}
 	if last.Flags&md.FlagSnapshot == 0 {
 		a.advance(last.TsRecv)
 	}

@@ -136,34 +136,35 @@ func (j *journal) write(b []byte) error {
 	return err
 }
 
-// add takes one record. An error means that the gathered ones could not be written; the
-// record itself was taken.
-func (j *journal) add(r *md.Record, epoch int64) error {
-	var err error
-	if epoch != j.epoch && len(j.pending) > 0 {
-		err = j.flush()
-	}
-	if err == nil {
+// begin says which epoch the records have that are added from here on. What was gathered
+// of another one is written; after an error none of the new one may be added.
+func (j *journal) begin(epoch int64) error {
+	if epoch != j.epoch {
+		if err := j.flush(); err != nil {
+			return err
+		}
 		j.epoch = epoch
 	}
-	j.pending = append(j.pending, *r)
-	if len(j.pending) >= journalBuffer && err == nil {
-		err = j.flush()
-	}
-	return err
+	return nil
 }
 
-// flush writes what was gathered.
+// add gathers one record.
+func (j *journal) add(r *md.Record) { j.pending = append(j.pending, *r) }
+
+// flush writes what was gathered, in blocks no larger than a reader takes. It is called
+// between events, so that a block ends with a whole one, unless that is larger.
 func (j *journal) flush() error {
-	if len(j.pending) == 0 {
-		return nil
+	done := 0
+	defer func() { j.pending = j.pending[:copy(j.pending, j.pending[done:])] }()
+	for done < len(j.pending) {
+		part := j.pending[done:min(done+maxBlock/md.RecordSize, len(j.pending))]
+		j.block = appendBlock(j.block[:0], blockRecords, j.epoch, md.AsBytes(part))
+		if err := j.write(j.block); err != nil {
+			return err
+		}
+		j.records += int64(len(part))
+		done += len(part)
 	}
-	j.block = appendBlock(j.block[:0], blockRecords, j.epoch, md.AsBytes(j.pending))
-	if err := j.write(j.block); err != nil {
-		return err
-	}
-	j.records += int64(len(j.pending))
-	j.pending = j.pending[:0]
 	return nil
 }
 

@@ -31,7 +31,10 @@ func writeJournal(t testing.TB, root string, s stream, hour int64, part int, fir
 		if err := j.instrument(&in); err != nil {
 			t.Fatal(err)
 		}
-		j.add(r, testHour)
+		if err := j.begin(testHour); err != nil {
+			t.Fatal(err)
+		}
+		j.add(r)
 	}
 	if err := j.flush(); err != nil {
 		t.Fatal(err)

@@ -40,6 +40,10 @@ func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) 
 	if err := loadJournal(path, &s.in); err != nil {
 		return nil, err
 	}
+	return s.sealLoaded(path, carry)
+}
+
+func (s *sealer) sealLoaded(path string, carry map[string]topicMark) (*sealed, error) {
 	out := &sealed{records: int64(s.in.len()), torn: s.in.torn}
 	if s.in.len() == 0 {
 		return out, os.Remove(path)
@@ -207,11 +211,16 @@ func (s *sealer) recoverHour(dir string, files []fileName, recent bool, out *rec
 func (s *sealer) recoverFile(dir string, name fileName, out *recovered) error {
 	path := filepath.Join(dir, name.String())
 	if name.journal {
-		got, err := s.seal(path, out.topics)
+		err := loadJournal(path, &s.in)
 		if errors.Is(err, errNoJournal) {
 			out.errs = append(out.errs, err)
 			return os.Rename(path, path+damagedExt)
 		}
+		if err != nil {
+			return err
+		}
+		s.in.torn += int64(s.in.trim()) * md.RecordSize
+		got, err := s.sealLoaded(path, out.topics)
 		if err != nil {
 			return err
 		}

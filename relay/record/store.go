@@ -33,14 +33,12 @@ func (r *Recorder) store(t *topic, ev []md.Record) bool {
 		return false
 	}
 	for i := range ev {
-		if err := p.j.add(&ev[i], t.epoch); err != nil {
-			r.suspend(err) // what was gathered stays gathered, this record too
-		}
+		p.j.add(&ev[i])
 	}
 	r.stats.Records.Add(uint64(len(ev)))
 	if len(p.j.pending) >= journalBuffer {
 		if err := p.j.flush(); err != nil {
-			r.suspend(err)
+			r.suspend(err) // what was gathered stays gathered, this event too
 		}
 	}
 	if p.j.records+int64(len(p.j.pending)) >= int64(r.cfg.RowGroup) {
@@ -56,8 +54,13 @@ func (r *Recorder) room(t *topic, hour int64) bool {
 	return j != nil && j.head.hour == hour && j.session == t.session || r.roll(t.p, hour, t.session)
 }
 
-// introduce makes sure that the journal has the topic's instrument.
+// introduce makes sure that the journal has the topic's instrument and takes records of
+// its epoch.
 func (r *Recorder) introduce(t *topic) bool {
+	if err := t.p.j.begin(t.epoch); err != nil {
+		r.suspend(err)
+		return false
+	}
 	if t.known == t.p.j {
 		return true
 	}
@@ -112,7 +115,7 @@ func (r *Recorder) frames(max int) bool {
 				return true
 			}
 			t := p.topics[p.framed]
-			if t.frameDue && len(t.losses) == 0 && !r.frame(t) {
+			if t.frameDue && len(t.losses) == 0 && !r.frame(t) || r.stats.Suspended.Load() {
 				return false
 			}
 		}
@@ -133,10 +136,13 @@ func (r *Recorder) frame(t *topic) bool {
 	t.frameDue = false
 	j := t.p.j
 	t.frame(t.p.hour, func(rec *md.Record) {
-		if err := j.add(rec, t.epoch); err != nil {
-			r.suspend(err)
-		}
+		j.add(rec)
 		r.stats.Records.Add(1)
+		if rec.Kind == md.KindBook && len(j.pending) >= journalBuffer && !r.stats.Suspended.Load() { // a book may be written in pieces
+			if err := j.flush(); err != nil {
+				r.suspend(err) // the rest is gathered, and written when there is room
+			}
+		}
 	})
 	r.stats.KeyFrames.Add(1)
 	return true

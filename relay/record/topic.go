@@ -53,6 +53,9 @@ func (r *Recorder) take(recs []md.Record) {
 		if t == nil {
 			continue
 		}
+		if rec.Flags&md.FlagFirst != 0 {
+			t.partial = t.partial[:0] // its end never came: the next number tells
+		}
 		single := rec.Kind == md.KindGap || rec.Kind.Control() || rec.Kind == md.KindBook && rec.Flags&md.FlagSnapshot != 0
 		if single || len(t.partial) == 0 && rec.Flags&md.FlagLast != 0 {
 			r.commit(t, recs[i:i+1])
