@@ -249,3 +249,15 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestTimeFlag: a time that nanoseconds do not hold is refused, not another one.
+func TestTimeFlag(t *testing.T) {
+	for _, text := range []string{"9999-12-31T00:00:00Z", "1600-01-01T00:00:00Z", "tomorrow"} {
+		if at, err := timeFlag("to", text); err == nil {
+			t.Errorf("%s: %d", text, at)
+		}
+	}
+	if at, err := timeFlag("to", "2026-11-28T15:00:00Z"); err != nil || at != 1795878000e9 {
+		t.Error(at, err)
+	}
+}

@@ -201,8 +201,8 @@ func timeFlag(name, text string) (int64, error) {
 		return 0, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return 0, usageError{fmt.Errorf("--%s %q: want a time such as 2026-11-28T15:04:05Z", name, text)}
+	if err != nil || t.Year() < 1971 || t.Year() > 2261 { // what int64 nanoseconds hold
+		return 0, usageError{fmt.Errorf("--%s %q: want a time such as 2026-11-28T15:04:05Z, of the years 1971 to 2261", name, text)}
 	}
 	return t.UnixNano(), nil
 }

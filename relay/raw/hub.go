@@ -246,7 +246,14 @@ func (h *Hub) request(c Client, k *client, r request) {
 		h.subscribe(c, r, false)
 	case opUnsubscribe:
 		for _, key := range r.keys {
+			var waits *pending
+			if st := h.streams[key]; st != nil && st.members[c] != nil {
+				waits = st.members[c].waits
+			}
 			h.leave(c, k, key)
+			if waits != nil {
+				h.done(waits, key) // the request before it need not wait for this one
+			}
 			if h.lim.perKey {
 				h.say(c, h.d.ack(&r, key))
 			}
