@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"path/filepath"
 	"sync"
 	"time"
@@ -157,7 +158,13 @@ func (b *background) run() {
 func (b *background) do(j job) error {
 	dir := j.s.dir(b.cfg.Dir)
 	if j.journal == "" {
-		return b.mergeBefore(dir, j.before)
+		// Never tried again at once: journals wait behind it, and the next hour's end asks
+		// for the same hours.
+		if err := b.mergeBefore(dir, j.before); err != nil {
+			b.stats.SealErrors.Add(1)
+			b.cfg.Log.Error("an hour's files are not merged; they stay as they are", "stream", j.s.String(), "err", err)
+		}
+		return nil
 	}
 	got, err := b.sealer.seal(j.journal, b.carry[j.s])
 	if err != nil {
@@ -200,19 +207,19 @@ func (b *background) mergeBefore(dir string, before int64) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, files := range byHour(all) {
 		if files[0].hour >= before {
 			continue
 		}
-		merged, err := b.sealer.mergeHour(dir, files, nil)
-		if err != nil {
-			return err
-		}
-		if merged {
+		switch merged, err := b.sealer.mergeHour(dir, files, nil); {
+		case err != nil:
+			errs = append(errs, err)
+		case merged:
 			b.stats.Merges.Add(1)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // sync brings what journals have written to the device.
