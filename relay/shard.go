@@ -227,6 +227,7 @@ func (s *shard) deliver(d *delivery) {
 		}
 	case deliverDrop:
 		if sb := c.subs.get(d.stream); sb != nil {
+			c.settle(sb)
 			s.leave(sb)
 		}
 	case deliverRefresh:
