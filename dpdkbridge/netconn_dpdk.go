@@ -316,6 +316,7 @@ func (n *netListener) take(l *listener) {
 		select {
 		case n.conns <- c:
 		default: // nobody accepts
+			st.s.b.unaccepted.Add(1)
 			_ = c.Close()
 		}
 	}

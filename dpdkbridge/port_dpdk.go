@@ -43,7 +43,8 @@ type bridge struct {
 	undo   []func()   // in the order in which they were done
 	mu     sync.Mutex // port against Close
 
-	answered atomic.Int32 // index of the name server that answered last
+	unaccepted atomic.Uint64 // connections closed because nobody took them from a Listener
+	answered   atomic.Int32  // index of the name server that answered last
 }
 
 // Open opens the device and starts a stack for each queue pair.
@@ -296,15 +297,15 @@ func (b *bridge) Counters() []Counter {
 		sum.abandoned += st.abandoned
 		sum.syn_dropped += st.syn_dropped
 	}
-	var tx, handed C.uint64_t
-	C.tr_port_lost(b.port, &tx, &handed)
+	var rx, tx, handed C.uint64_t
+	C.tr_port_lost(b.port, &rx, &tx, &handed)
 	return append(out, Counter{"stack_rx_frames", uint64(sum.rx_frames)}, Counter{"stack_tx_frames", uint64(sum.tx_frames)},
 		Counter{"stack_forwarded_frames", uint64(sum.forwarded)}, Counter{"stack_refused_connections", uint64(sum.refused)},
 		Counter{"stack_retransmits", uint64(sum.retransmits)}, Counter{"stack_timeouts", uint64(sum.timeouts)},
 		Counter{"stack_tail_probes", uint64(sum.probes)}, Counter{"stack_connections", uint64(sum.conns)},
 		Counter{"stack_closing_connections", uint64(sum.leaving)}, Counter{"stack_abandoned_connections", uint64(sum.abandoned)},
-		Counter{"stack_dropped_syns", uint64(sum.syn_dropped)}, Counter{"stack_unsent_frames", uint64(tx)},
-		Counter{"stack_lost_forwarded_frames", uint64(handed)})
+		Counter{"stack_dropped_syns", uint64(sum.syn_dropped)}, Counter{"stack_unread_frames", uint64(rx)}, Counter{"stack_unsent_frames", uint64(tx)},
+		Counter{"stack_lost_forwarded_frames", uint64(handed)}, Counter{"stack_unaccepted_connections", b.unaccepted.Load()})
 }
 
 // Close ends every connection and gives the device back.

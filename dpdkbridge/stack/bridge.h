@@ -48,7 +48,7 @@ struct tr_port *tr_port_open(const struct tr_port_config *c, char *err, int errl
 void tr_port_close(struct tr_port *p);
 void tr_port_info(struct tr_port *p, struct tr_port_info *out);
 int tr_port_counters(struct tr_port *p, struct tr_counter *out, int n);
-void tr_port_lost(struct tr_port *p, uint64_t *tx, uint64_t *handed); /* frames dropped: not sent, not handed over */
+void tr_port_lost(struct tr_port *p, uint64_t *rx, uint64_t *tx, uint64_t *handed); /* frames not taken, sent, handed over */
 int tr_port_pool_free(struct tr_port *p); /* percent of the mempool that is free */
 uint64_t tr_now_ns(void);                 /* CLOCK_MONOTONIC */
 

@@ -29,6 +29,7 @@ struct queue {
   struct rte_mbuf *tx[TR_BURST];
   int txn;
   uint64_t tx_dropped;
+  uint64_t rx_dropped; /* in more pieces than a buffer holds */
   uint64_t handed_dropped; /* for other stacks, whose ring was full */
 } __rte_cache_aligned;
 
@@ -260,9 +261,10 @@ int tr_port_counters(struct tr_port *p, struct tr_counter *out, int n) {
   return have;
 }
 
-void tr_port_lost(struct tr_port *p, uint64_t *tx, uint64_t *handed) {
-  *tx = *handed = 0;
+void tr_port_lost(struct tr_port *p, uint64_t *rx, uint64_t *tx, uint64_t *handed) {
+  *rx = *tx = *handed = 0;
   for (int i = 0; i < p->queues; i++) {
+    *rx += p->q[i].rx_dropped;
     *tx += p->q[i].tx_dropped;
     *handed += p->q[i].handed_dropped;
   }
@@ -321,7 +323,7 @@ int tr_port_rx(struct tr_port *p, int q, struct tr_frame *out) {
     if (i + 1 < n)
       rte_prefetch0(rte_pktmbuf_mtod(m[i + 1], void *));
     if (m[i]->nb_segs > 1 && rte_pktmbuf_linearize(m[i]) != 0)
-      rte_pktmbuf_free(m[i]);
+      p->q[q].rx_dropped++, rte_pktmbuf_free(m[i]);
     else
       describe(p, m[i], &out[k]), out[k++].local = i < local;
   }
@@ -331,11 +333,12 @@ int tr_port_rx(struct tr_port *p, int q, struct tr_frame *out) {
 void tr_port_release(void *mbuf) { rte_pktmbuf_free(mbuf); }
 
 void *tr_port_alloc(struct tr_port *p, int q, void **data, int len) {
-  (void)q;
   know_thread();
   struct rte_mbuf *m = rte_pktmbuf_alloc(p->pool);
-  if (m == NULL)
+  if (m == NULL) {
+    p->q[q].tx_dropped++;
     return NULL;
+  }
   *data = rte_pktmbuf_append(m, (uint16_t)len);
   if (*data == NULL) {
     rte_pktmbuf_free(m);
