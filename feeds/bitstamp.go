@@ -205,7 +205,12 @@ func (m *bitstampData) event(d *Decoded, channel, event []byte) bool {
 		return true
 	}
 	switch string(event) {
-	case "bts:subscription_succeeded", "bts:unsubscription_succeeded":
+	case "bts:subscription_succeeded":
+		d.Control = ControlAck
+		if pair, ok := bytes.CutPrefix(channel, []byte(bitstampBook)); ok {
+			d.Native, d.Channel = pair, md.ChannelBook
+		}
+	case "bts:unsubscription_succeeded":
 		d.Control = ControlAck
 	case "bts:heartbeat":
 		d.Control = ControlPong

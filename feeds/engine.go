@@ -274,6 +274,9 @@ func (e *Engine) control(line int, l *engineLine, d *Decoded, now int64) {
 		e.stats.Acks.Add(1)
 		l.answered()
 		delete(l.asked, d.Request)
+		if d.Native != nil {
+			e.acked(line, d)
+		}
 	case ControlError, ControlHeld:
 		e.stats.VenueErrors.Add(1)
 		e.log.Warn("the venue refused a request", "line", line, "text", string(d.Text))

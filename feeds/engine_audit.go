@@ -71,7 +71,7 @@ func (e *Engine) beginAudit(t *topic, now int64) {
 		a.book.Set(md.SideAsk, *b.book.Asks.At(i))
 	}
 	b.audit, b.auditAt, e.auditing = a, now, t
-	e.fetches = append(e.fetches, fetching{e.lastReq, t, auditLine})
+	e.fetches = append(e.fetches, fetching{req: e.lastReq, t: t, line: auditLine})
 	e.actions = append(e.actions, EngineAction{Kind: ActionFetch, URL: url, Req: e.lastReq})
 }
 

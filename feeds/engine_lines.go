@@ -97,6 +97,9 @@ func (e *Engine) Connected(line int, now int64) {
 		e.Disconnected(line, now, "connected again")
 	}
 	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals, mutes: l.mutes, badNames: true}
+	for _, t := range e.carried(line) {
+		t.acked &^= e.bit(line)
+	}
 	if v, ok := e.venue.(Stateful); ok {
 		l.conn = v.NewConn()
 	}

@@ -270,12 +270,12 @@ func (e *Engine) fetchStandby(t *topic, line int, url string, now int64) {
 	}
 	e.nextFetch = now + int64(max(0, e.cfg.SnapshotEvery))
 	e.lastReq++
-	e.fetches = append(e.fetches, fetching{e.lastReq, t, line})
+	e.fetches = append(e.fetches, fetching{e.lastReq, t, line, e.vouched(t, line)})
 	e.actions = append(e.actions, EngineAction{Kind: ActionFetch, URL: url, Req: e.lastReq})
 }
 
 // standbySnapshot takes the answer to fetchStandby.
-func (e *Engine) standbySnapshot(t *topic, line int, body []byte, err error, now int64) {
+func (e *Engine) standbySnapshot(t *topic, line int, sure bool, body []byte, err error, now int64) {
 	if err != nil {
 		e.stats.SnapshotsFailed.Add(1)
 		return
@@ -285,14 +285,14 @@ func (e *Engine) standbySnapshot(t *topic, line int, body []byte, err error, now
 		e.stats.Rejected[RejectSnapshot].Add(1)
 		return
 	}
-	e.joinStandby(t, line, now)
+	e.joinStandby(t, line, sure, now)
 }
 
 // joinStandby sets a standby book to the snapshot in e.snap and applies what
-// was held to it.
-func (e *Engine) joinStandby(t *topic, line int, now int64) {
+// was held to it, as join does.
+func (e *Engine) joinStandby(t *topic, line int, sure bool, now int64) {
 	lb := e.standbyBook(t, line, now)
-	if lb.live || line == t.owner {
+	if lb.live || line == t.owner || len(lb.held.events) == 0 && !sure {
 		return
 	}
 	base := &e.snap.Events[0]
@@ -302,7 +302,7 @@ func (e *Engine) joinStandby(t *topic, line int, now int64) {
 		lb.reset(now)
 		return
 	}
-	lb.state.FromREST, lb.state.Covered = true, len(held.events) == 0 && !e.doubted(line)
+	lb.state.FromREST, lb.state.Covered = true, len(held.events) == 0
 	at := 0
 	for i := range held.events {
 		h := &held.events[i]

@@ -126,6 +126,11 @@ func (e *Engine) noteStreams(l *engineLine, rest []Sub, now int64, ask func([][]
 func (e *Engine) unsubscribe(line int, subs []Sub, now int64) {
 	l := &e.lines[line]
 	l.requests.Now = now
+	for _, s := range subs {
+		if i := e.bySymbol(s.Instrument.Symbol); i >= 0 && e.instruments[i].topics[s.Channel] != nil {
+			e.instruments[i].topics[s.Channel].acked &^= e.bit(line)
+		}
+	}
 	l.badNames = l.badNames && len(l.bad) == 0 // one of these may be among them
 	if e.spec.ReplacesSubs {
 		before := len(l.subs)

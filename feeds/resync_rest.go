@@ -73,6 +73,8 @@ type fetching struct {
 	req  int
 	t    *topic
 	line int // whose standby book it is for, -1 for the book itself
+	// vouched is the line whose stream was there when this was asked for, -1 for none.
+	vouched int
 }
 
 // fetchBook asks for a snapshot if the rate limit allows.
@@ -88,7 +90,7 @@ func (e *Engine) fetchBook(t *topic, url string, now int64) {
 	}
 	e.lastReq++
 	t.book.resync.req = e.lastReq
-	e.fetches = append(e.fetches, fetching{e.lastReq, t, -1})
+	e.fetches = append(e.fetches, fetching{e.lastReq, t, -1, e.vouched(t, e.upFor(t))})
 	e.actions = append(e.actions, EngineAction{Kind: ActionFetch, URL: url, Req: e.lastReq})
 }
 
@@ -100,14 +102,14 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 	if i < 0 {
 		return
 	}
-	t, line := e.fetches[i].t, e.fetches[i].line
+	t, line, vouched := e.fetches[i].t, e.fetches[i].line, e.fetches[i].vouched
 	e.fetches = slices.Delete(e.fetches, i, i+1)
 	if line == auditLine {
 		e.auditAnswer(t, body, err, now)
 		return
 	}
 	if line >= 0 {
-		e.standbySnapshot(t, line, body, err, now)
+		e.standbySnapshot(t, line, vouched == line, body, err, now)
 		return
 	}
 	r := &t.book.resync
@@ -131,27 +133,39 @@ func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
 		r.failed(now, int64(e.cfg.RetryMost))
 		return
 	}
-	if !e.join(t, now) {
+	if !e.join(t, e.spec.BookTime == 0 || vouched >= 0 && vouched == e.upFor(t), now) {
 		e.resync(now)
 	}
 }
 
-// doubted reports whether the stream of a book that nothing was held for may not be there
-// yet: the venue has not answered on this line, or has refused something.
-func (e *Engine) doubted(line int) bool {
-	if line < 0 {
-		return true
+// acked notes that the venue has said that a line carries a topic.
+func (e *Engine) acked(line int, d *Decoded) {
+	if in := e.lookup(d.Native, nil); in != nil && in.topics[d.Channel] != nil {
+		in.topics[d.Channel].acked |= e.bit(line)
 	}
-	l := e.line(line)
-	return e.spec.BookTime != 0 && (l.ackBy != 0 || l.refusals != 0)
+}
+
+// vouched is line, or -1 where a book's stream may not be there yet on it: the venue has
+// neither sent anything nor said that it will. Only where events are ordered by time
+// alone is that not seen by the first of them.
+func (e *Engine) vouched(t *topic, line int) int {
+	if line >= 0 && e.spec.BookTime != 0 && (t.acked|t.lines)&e.bit(line) == 0 {
+		return -1
+	}
+	return line
 }
 
 // join sets the book to the snapshot in e.snap and applies the events held to
-// it, by the venue's own rule; false if they do not fit together.
-func (e *Engine) join(t *topic, now int64) bool {
+// it, by the venue's own rule; false if they do not fit together, or if nothing was held
+// and the stream was not sure to be there when the snapshot was asked for.
+func (e *Engine) join(t *topic, sure bool, now int64) bool {
 	b := t.book
 	base := &e.snap.Events[0]
-	state := BookState{Seq: base.SeqLast, FromREST: true, Covered: len(b.held.events) == 0 && !e.doubted(e.upFor(t))}
+	if len(b.held.events) == 0 && !sure {
+		b.resync.failed(now, int64(e.cfg.RetryMost))
+		return false
+	}
+	state := BookState{Seq: base.SeqLast, FromREST: true, Covered: len(b.held.events) == 0}
 	if base.From < base.To {
 		state.Time = e.snap.Recs[base.From].TsEvent
 	}

@@ -24,6 +24,7 @@ type topic struct {
 	owner    int
 	ownerAt  int64 // ns of the owner's last event
 	lines    uint32
+	acked    uint32    // bits likewise of those that the venue has said carry the topic
 	fill     fill      // events that wait for a hole to be filled
 	standbys []standby // values of lines on standby, by slot; nil before the first
 	seen     *seen     // trades without consecutive ids

@@ -301,6 +301,9 @@ type Decoded struct {
 	Control Control
 	Text    []byte // a slice of the frame, or constant
 	Request int    // number of the request that Control answers, 0 where not told
+	// Native and Channel are what ControlAck says is subscribed; nil where not told.
+	Native  []byte
+	Channel md.Channel
 	// Refused counts the statistics left out because no int64 mantissa holds
 	// their digits; the rest of the frame is good.
 	Refused int
@@ -313,7 +316,7 @@ type Decoded struct {
 // Reset empties d and keeps its memory.
 func (d *Decoded) Reset() {
 	d.Events, d.Recs = d.Events[:0], d.Recs[:0]
-	d.Control, d.Text, d.Request, d.Refused = ControlNone, nil, 0, 0
+	d.Control, d.Text, d.Request, d.Native, d.Refused = ControlNone, nil, 0, nil, 0
 	d.ConnSeq, d.HasConnSeq = 0, false
 }
 
