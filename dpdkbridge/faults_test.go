@@ -235,12 +235,7 @@ type holder struct {
 
 func hold(t *testing.T, ns string, c Config) *holder {
 	t.Helper()
-	return holdAs(t, ns, "hold", c)
-}
-
-func holdAs(t *testing.T, ns, name string, args any) *holder {
-	t.Helper()
-	h := &holder{t: t, cmd: role(t, ns, name, args), lines: make(chan string, 1<<16)}
+	h := &holder{t: t, cmd: role(t, ns, "hold", c), lines: make(chan string, 1<<16)}
 	in, err := h.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

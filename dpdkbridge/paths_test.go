@@ -14,12 +14,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"tickrelay/nettune"
 )
 
 func init() {
-	roles["send"], roles["fetch"], roles["names"], roles["look"], roles["second"] = sendRole, fetchRole, namesRole, lookRole, secondRole
+	roles["send"], roles["fetch"], roles["names"], roles["look"] = sendRole, fetchRole, namesRole, lookRole
 }
 
 // serve starts a role that prints a line when it serves, and ends it with the
@@ -232,72 +230,4 @@ func TestSecondNameServer(t *testing.T) {
 	if err != nil || strings.Join(got, " ") != "[10.4.0.9] [10.4.0.9] 1" {
 		t.Errorf("%q, %v", got, err)
 	}
-}
-
-// secondRole echoes on the last of two stacks until its input ends, and says so.
-func secondRole([]byte) (any, error) {
-	b, err := Open(Config{Device: "af_packet:vfx", Addresses: here("10.4.0.3/24"), Queues: 2})
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	p, err := b.Transport(0).NewPoller(nettune.PollerConfig{}) // has the first stack polled
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		var ev []nettune.Event
-		for err := error(nil); err == nil; {
-			ev, err = p.Poll(ev[:0], -1)
-		}
-	}()
-	return nil, converse(b)
-}
-
-// converse echoes with 10.4.0.1 and prints a line for each, until its input ends.
-func converse(b Bridge) error {
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		c, err := b.DialContext(ctx, "tcp", "10.4.0.1:7000")
-		cancel()
-		if err != nil {
-			time.Sleep(20 * time.Millisecond)
-			continue
-		}
-		buf := make([]byte, 8)
-		for err == nil {
-			_ = c.SetDeadline(time.Now().Add(60 * time.Second))
-			if _, err = c.Write(buf); err == nil {
-				_, err = io.ReadFull(c, buf)
-			}
-			if err == nil {
-				fmt.Println("echo")
-				time.Sleep(2 * time.Millisecond)
-			}
-		}
-		c.Close()
-	}
-}
-
-// TestNeighbourChangesItsAddress: every stack learns a neighbour's new hardware
-// address from what it announces, not the first alone.
-func TestNeighbourChangesItsAddress(t *testing.T) {
-	needRoot(t)
-	a, b := namespace(t, "r"), namespace(t, "s")
-	cable(t, a, "ve", "10.4.0.1/24", b, "vfx", "")
-	run(t, "ip netns exec %s sysctl -qw net.ipv4.conf.ve.arp_notify=1", a)
-	server := role(t, a, "echo", nil)
-	in, err := server.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { in.Close(); _ = server.Wait() }()
-	h := holdAs(t, b, "second", nil)
-	h.until(20)
-	run(t, "ip -n %s link set ve address 02:00:00:00:99:01", a)
-	h.drain()
-	h.until(50)
 }
