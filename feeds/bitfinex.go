@@ -47,7 +47,7 @@ var bitfinexSpec = Spec{
 	DeadAfter:    40 * time.Second, // hb comes every 15 s per channel
 	MaxFrame:     4 << 20,
 	SubsPerFrame: 1,
-	SubsPerConn:  12, // of 25 channels, of which a perpetual's ticker takes two
+	SubsPerConn:  25,
 	SendEvery:    50 * time.Millisecond,
 	UniqueTrades: true,
 	ConnSeq:      "each frame of data is numbered last + 1 over all channels of a connection",

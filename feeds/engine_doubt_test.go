@@ -61,28 +61,3 @@ func TestEngineSnapshotBeforeStream(t *testing.T) {
 		})
 	}
 }
-
-// TestBitfinexChannelsPerConnection: the venue allows 25 channels on a connection, and a
-// perpetual's ticker takes two.
-func TestBitfinexChannelsPerConnection(t *testing.T) {
-	r := newEngineRig(t, Bitfinex{}, func(c *EngineConfig) { c.Instruments, c.Channels = []string{"*"}, []md.Channel{md.ChannelTicker} })
-	var list []md.Instrument
-	for i := range 25 {
-		list = append(list, md.Instrument{Symbol: fmt.Sprintf("A%c-USD-PERP", 'A'+i), Native: fmt.Sprintf("tA%cF0:USTF0", 'A'+i), Kind: md.InstrumentPerp})
-	}
-	r.eng.Catalogue(list)
-	r.eng.Start()
-	all := 0
-	for part := range r.eng.parts {
-		r.settle()
-		r.actions()
-		r.connect(part * r.eng.cfg.Slots)
-		n := len(r.actions()) - 1 // the first is conf
-		if all += n; n > 25 {
-			t.Errorf("part %d: %d channels", part, n)
-		}
-	}
-	if all != 50 {
-		t.Errorf("%d channels, want 50", all)
-	}
-}

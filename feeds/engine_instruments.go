@@ -186,7 +186,8 @@ func offers(in *md.Instrument, ch md.Channel) bool {
 
 // addTopic begins a topic. Control path: it allocates.
 func (e *Engine) addTopic(in *instrument, ch md.Channel) *topic {
-	t := &topic{inst: in, ch: ch, owner: -1, part: e.place(ch)}
+	t := &topic{inst: in, ch: ch, owner: -1}
+	t.part = e.place(t)
 	switch ch {
 	case md.ChannelBook:
 		t.book = &bookTopic{}

@@ -1,6 +1,11 @@
 package feeds
 
-import "tickrelay/ring/md"
+import (
+	"maps"
+	"slices"
+
+	"tickrelay/ring/md"
+)
 
 // A feed's subscriptions are spread over parts: each part is what one
 // connection carries, bounded by what the venue allows on one and by its
@@ -11,7 +16,9 @@ import "tickrelay/ring/md"
 // part is a share of the subscriptions.
 type part struct {
 	route int // index in Spec.Routes, 0 without routes
-	subs  int // subscriptions assigned
+	// streams are the venue's that the subscriptions assigned take, with the number
+	// of subscriptions that live from each. Nil where the venue sets no bound.
+	streams map[string]int
 	// topics are those of these subscriptions: what is asked of a line at each
 	// look does not walk the topics of all others.
 	topics []*topic
@@ -44,19 +51,61 @@ func (s *Spec) route(ch md.Channel) int {
 	return 0
 }
 
-// place assigns one subscription to a part that has room for it.
-func (e *Engine) place(ch md.Channel) int {
-	route := e.spec.route(ch)
+// place assigns a topic to a part that has room for the streams it takes.
+func (e *Engine) place(t *topic) int {
+	route := e.spec.route(t.ch)
+	t.streams = e.streamsOf(t)
 	for i := range e.parts {
-		p := &e.parts[i]
-		if p.route == route && (e.spec.SubsPerConn == 0 || p.subs < e.spec.SubsPerConn) {
-			p.subs++
+		if p := &e.parts[i]; p.route == route && p.room(t.streams, e.spec.SubsPerConn) {
+			p.take(t.streams)
 			return i
 		}
 	}
-	e.parts = append(e.parts, part{route: route, subs: 1})
+	e.parts = append(e.parts, part{route: route})
+	e.parts[len(e.parts)-1].take(t.streams)
 	e.actions = append(e.actions, EngineAction{Kind: ActionOpen, Line: (len(e.parts) - 1) * e.cfg.Slots, Route: route})
 	return len(e.parts) - 1
+}
+
+// streamsOf are the venue's streams that a topic takes, in the words of its own
+// request: of some channels it is several, and some serve several channels. Nil where
+// the venue sets no bound.
+func (e *Engine) streamsOf(t *topic) []string {
+	if e.spec.SubsPerConn == 0 {
+		return nil
+	}
+	note := Requests{ID: 1, held: make(map[string]bool), noting: true}
+	e.venue.Subscribe(nil, []Sub{{t.ch, &t.inst.md}}, &note)
+	return slices.Collect(maps.Keys(note.held))
+}
+
+// room reports whether a part may take further streams.
+func (p *part) room(streams []string, most int) bool {
+	n := len(p.streams)
+	for _, s := range streams {
+		if p.streams[s] == 0 {
+			n++
+		}
+	}
+	return most == 0 || n <= most
+}
+
+func (p *part) take(streams []string) {
+	if p.streams == nil && len(streams) > 0 {
+		p.streams = make(map[string]int)
+	}
+	for _, s := range streams {
+		p.streams[s]++
+	}
+}
+
+// leave is the reverse of take.
+func (p *part) leave(streams []string) {
+	for _, s := range streams {
+		if p.streams[s]--; p.streams[s] == 0 {
+			delete(p.streams, s)
+		}
+	}
 }
 
 // Start tells that connections may be made: the symbols that the configuration

@@ -136,7 +136,7 @@ func (e *Engine) endTopic(t *topic, now int64) {
 	}
 	e.stats.removeTopic(t.stats)
 	p := &e.parts[t.part]
-	p.subs--
+	p.leave(t.streams)
 	p.topics = slices.DeleteFunc(p.topics, func(x *topic) bool { return x == t })
 	t.inst.topics[t.ch] = nil
 	e.topics = slices.DeleteFunc(e.topics, func(x *topic) bool { return x == t })

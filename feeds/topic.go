@@ -21,6 +21,7 @@ type topic struct {
 	// none; lines has a bit for each slot whose line brought events since it is
 	// up.
 	part     int
+	streams  []string // of the venue that it takes, where they are counted
 	owner    int
 	ownerAt  int64 // ns of the owner's last event
 	lines    uint32

@@ -181,7 +181,8 @@ type Spec struct {
 	DeadAfter time.Duration
 	// MaxFrame is the largest message accepted, in bytes.
 	MaxFrame int
-	// SubsPerFrame and SubsPerConn bound subscriptions, 0 for no bound.
+	// SubsPerFrame and SubsPerConn bound the venue's streams in a request and on a
+	// connection, 0 for no bound.
 	SubsPerFrame, SubsPerConn int
 	// SendEvery is the least time between frames that we send.
 	SendEvery time.Duration
