@@ -37,8 +37,10 @@ type engineLine struct {
 	resumedAt int64 // … and ended
 	renewedAt int64 // ns at which silent instruments were subscribed again first since the last data, 0 if never
 	sentBy    int64 // ns at which the last request of its subscriptions is out
+	askedBy   int64 // ns at which the last request for a subscription is out, renewals included
 	scanned   int64 // dataAt at the last scan
 	fresh     bool  // that scan found data
+	proves    bool  // which no request had asked for
 	quiet     int   // scans without data since the last, while other lines had some
 	lively    int   // scans with data beside another line's
 	mutes     int   // times the line was left for that, until a connection was lively

@@ -20,7 +20,7 @@ func (e *Engine) Stepped(d int64) {
 	shift(&e.nextFetch, &e.resubTAT, &e.nextScan, &e.nextAudit, &e.nextStandby, &e.now)
 	for i := range e.lines {
 		l := &e.lines[i]
-		shift(&l.since, &l.dataAt, &l.pausedAt, &l.resumedAt, &l.scanned, &l.sentBy, &l.renewedAt, &l.firstBad, &l.ackBy, &l.retryAt)
+		shift(&l.since, &l.dataAt, &l.pausedAt, &l.resumedAt, &l.scanned, &l.sentBy, &l.askedBy, &l.renewedAt, &l.firstBad, &l.ackBy, &l.retryAt)
 	}
 	for _, in := range e.instruments {
 		shift(&in.lastData, &in.alarmAt, &in.steadyAt)

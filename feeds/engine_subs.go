@@ -30,6 +30,7 @@ func (e *Engine) subscribe(line int, subs []Sub, now int64) int {
 	}
 	frames := e.venue.Subscribe(nil, subs, &l.requests)
 	l.requests.asked = nil
+	l.askedBy = max(l.askedBy, now+int64(len(frames))*int64(e.spec.SendEvery))
 	e.send(line, frames)
 	return len(frames)
 }
