@@ -116,6 +116,9 @@ func (e *Engine) delist(in *instrument) {
 	for _, t := range in.topics {
 		if t != nil {
 			e.dropFill(t)
+			if t.book != nil {
+				e.endSwitch(t)
+			}
 			e.breakTopic(t, md.GapVenue, md.UnknownMissing, e.now)
 		}
 	}

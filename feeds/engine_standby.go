@@ -144,7 +144,7 @@ func (e *Engine) bookStandIn(t *topic, now int64) bool {
 	e.endSwitch(t)
 	e.diff = difference(e.diff[:0], &b.book, &lb.book)
 	b.book, lb.book = lb.book, b.book
-	b.state = lb.state
+	b.state, b.audit = lb.state, nil
 	lb.reset(now)
 	lb.due = 0
 	t.owner, t.ownerAt = t.part*e.cfg.Slots+best, now
@@ -209,6 +209,9 @@ func (e *Engine) tickSwitches(now int64) {
 // adopt starts a broken book from a standby; without one it is asked for.
 func (e *Engine) adopt(t *topic, now int64) {
 	b := t.book
+	if t.inst.gone {
+		return
+	}
 	for slot, lb := range b.standby {
 		line := t.part*e.cfg.Slots + slot
 		if lb == nil || !lb.live || line >= len(e.lines) || !e.lines[line].usable() ||

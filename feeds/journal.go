@@ -112,23 +112,25 @@ func (j *Journal) Next(f func(l *capture.Line, body []byte)) (bool, error) {
 // noLine stands for no connection.
 const noLine = math.MaxUint32
 
-// put writes one entry, after a mark of what was lost before it.
-func (j *Journal) put(flags ring.FrameFlags, conn uint32, opcode uint8, payload []byte, at int64) {
+// put writes one entry, after a mark of what was lost before it; false if it is lost too.
+func (j *Journal) put(flags ring.FrameFlags, conn uint32, opcode uint8, payload []byte, at int64) bool {
 	j.dirty = true
 	if j.owed > 0 {
 		mark := capture.Note(capture.LostNote{Frames: j.owed, Bytes: j.owedBytes, Why: "the recorder was too slow"})
 		j.frames = ring.Frame{RecvNs: at, Conn: noLine, Opcode: uint8(capture.Lost), Flags: ring.FrameNote, Payload: mark}
 		if !j.w.Write(&j.frames) {
 			j.miss(payload)
-			return
+			return false
 		}
 		j.owed, j.owedBytes = 0, 0
 	}
 	j.frames = ring.Frame{RecvNs: at, Conn: conn, Opcode: opcode, Flags: flags, Payload: payload}
-	if !j.w.Write(&j.frames) {
+	ok := j.w.Write(&j.frames)
+	if !ok {
 		j.miss(payload)
 	}
 	j.frames.Payload = nil
+	return ok
 }
 
 func (j *Journal) miss(payload []byte) {
@@ -261,7 +263,9 @@ func (l *loop) noteREST(n capture.RESTNote, body []byte, err error) {
 	} else if id = l.journal.keep(body); id == 0 {
 		l.journal.miss(body)
 	}
-	l.journal.put(ring.FrameNote, id, uint8(capture.REST), capture.Note(n), l.wall)
+	if !l.journal.put(ring.FrameNote, id, uint8(capture.REST), capture.Note(n), l.wall) {
+		l.journal.take(id) // nobody will come for it
+	}
 }
 
 // noteCatalogue writes down lists that were read, page by page, and that they
