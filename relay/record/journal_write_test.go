@@ -3,6 +3,7 @@ package record
 import (
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"tickrelay/ring/md"
@@ -26,9 +27,10 @@ func TestLargeFrameUnwritten(t *testing.T) {
 	const levels = 20_000
 	dir := t.TempDir()
 	now := testHour + hourNs - 60e9
-	clock := now
+	var clock atomic.Int64
+	clock.Store(now)
 	s := newScript(t)
-	r, err := New(Config{Dir: dir, MinFree: 1, Now: func() int64 { return clock }})
+	r, err := New(Config{Dir: dir, MinFree: 1, Sync: -1, Now: clock.Load})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func TestLargeFrameUnwritten(t *testing.T) {
 	p := stream{md.VenueBinance, md.ChannelBook}
 	var mend func()
 	s.steps = append(s.steps, func() {
-		clock = next
+		clock.Store(next)
 		r.roll(r.parts[p], hourOf(next), r.session)
 		if !r.introduce(r.topics[md.Topic{Venue: p.venue, Channel: p.channel, Symbol: testSymbol(0)}]) {
 			t.Error("the new journal does not take the instrument")
@@ -55,7 +57,7 @@ func TestLargeFrameUnwritten(t *testing.T) {
 			t.Errorf("suspended: %v, %d records gathered", r.stats.Suspended.Load(), len(j.pending))
 		}
 		mend()
-		clock += 2e9
+		clock.Add(2e9)
 	}, func() {})
 	up := rec(3, md.SideBid, 1, 90)
 	up.TsRecv = next + 3e9

@@ -113,7 +113,7 @@ func TestRelayRenumbersUnwritten(t *testing.T) {
 	clock.Store(now)
 	s := &script{table: relayWith(t, "BTC-USDT", "ETH-USDT"), session: 1}
 	price := func(r md.Record, p int64) md.Record { r.Price = p; return r }
-	r, err := New(Config{Dir: dir, Now: clock.Load, MinFree: 1})
+	r, err := New(Config{Dir: dir, Now: clock.Load, MinFree: 1, Sync: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
