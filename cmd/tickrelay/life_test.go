@@ -137,6 +137,11 @@ func TestStopDrains(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !second {
+			go func() { // reloads that come too late do not cut the drain off
+				for p.cmd.Process.Signal(syscall.SIGHUP) == nil {
+					time.Sleep(time.Millisecond)
+				}
+			}()
 			var closed wsutil.ClosedError
 			select {
 			case err := <-ended:

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -147,6 +150,9 @@ func resolveListen(listen string) (netip.AddrPort, error) {
 // run drives the relay until ctx ends, then drains and removes what it made.
 // The first part that fails ends the others.
 func (r *relayd) run(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // to the end: one in the drain must not kill
+	defer signal.Stop(hup)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -167,7 +173,7 @@ func (r *relayd) run(ctx context.Context) error {
 		part("gateway", func(context.Context) error { return r.gw.Run(later) })
 		part("drain", func(ctx context.Context) error { return r.drain(ctx, stop) })
 	}
-	part("reload", r.reloadOnHangup)
+	part("reload", func(ctx context.Context) error { return r.reloadOnHangup(ctx, hup) })
 	if r.xdp != nil {
 		part("xdp", r.xdp.Run)
 	}

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"tickrelay/relay"
@@ -28,11 +26,8 @@ type reloadResult struct {
 	Problems []string `json:"problems"`
 }
 
-// reloadOnHangup takes the configuration up anew at SIGHUP until ctx ends.
-func (r *relayd) reloadOnHangup(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// reloadOnHangup takes the configuration up anew at each SIGHUP until ctx ends.
+func (r *relayd) reloadOnHangup(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
