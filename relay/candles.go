@@ -20,6 +20,9 @@ const (
 	// candleGrace is how long after a bar's end it is closed in a quiet market:
 	// its last trades may be under way.
 	candleGrace = int64(2 * time.Second)
+	// candleAhead is how far a venue's clock may be ahead: one trade of a far future
+	// would end the day of bars, and every later one would be late.
+	candleAhead = int64(time.Minute)
 	// candleLate is how many bars back a late trade is looked for.
 	candleLate = 64
 	candleSize = int64(unsafe.Sizeof(candle{}))
@@ -122,7 +125,7 @@ func (s *series) touch(i int) {
 // candleTrade puts a trade where its time belongs.
 func (h *hub) candleTrade(s *series, r *md.Record) {
 	at := r.TsEvent
-	if at == 0 {
+	if at == 0 || r.TsRecv != 0 && at > r.TsRecv+candleAhead {
 		at = r.TsRecv
 	}
 	start := at - at%s.every

@@ -323,3 +323,19 @@ func FuzzCandleQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestCandlesOfAFarFuture: one trade with a time that cannot be does not end the day's
+// bars, nor make every later trade a late one.
+func TestCandlesOfAFarFuture(t *testing.T) {
+	h, trades := candleHub(t, 0)
+	now := 1_000_000 * second
+	barTrade(h, trades, tradeAt(now, 100, 1))
+	far := tradeAt(now+1000*24*3600*second, 101, 1)
+	far.TsRecv = now + second
+	barTrade(h, trades, far)
+	barTrade(h, trades, tradeAt(now+2*second, 102, 1))
+	s := trades.candles[0]
+	if n := len(s.bars) - s.first; n != 3 || s.bars[s.first].start != now || s.bars[s.first+1].start != now+second || s.running() == nil {
+		t.Errorf("bars:\n%s", bars(s))
+	}
+}

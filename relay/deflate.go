@@ -125,9 +125,11 @@ func (u *unpacker) unpack(p []byte, limit int) ([]byte, error) {
 	from := io.MultiReader(bytes.NewReader(p), bytes.NewReader(deflateTail))
 	if u.r == nil {
 		u.r = inflate.NewReader(from)
-		u.out = make([]byte, limit+1)
 	} else if err := u.r.(inflate.Resetter).Reset(from, nil); err != nil {
 		return nil, violation(ws.StatusInvalidFramePayloadData, "compressed message is damaged")
+	}
+	if len(u.out) != limit+1 { // the first time, or the limit was changed
+		u.out = make([]byte, limit+1)
 	}
 	n, err := io.ReadFull(u.r, u.out)
 	switch {

@@ -217,6 +217,21 @@ func BenchmarkDeflate(b *testing.B) {
 	}
 }
 
+// TestUnpackFollowsTheLimit: a limit that is reloaded holds for compressed messages too.
+func TestUnpackFollowsTheLimit(t *testing.T) {
+	var u unpacker
+	text := make([]byte, 1000)
+	for _, c := range []struct {
+		limit int
+		good  bool
+	}{{999, false}, {1000, true}, {999, false}, {5000, true}} {
+		out, err := u.unpack(squeeze(t, text), c.limit)
+		if (err == nil) != c.good || c.good && !bytes.Equal(out, text) {
+			t.Errorf("limit %d: %d bytes, %v", c.limit, len(out), err)
+		}
+	}
+}
+
 // FuzzUnpack: nothing that a client sends makes more than the limit, or another error
 // than one that closes the connection.
 func FuzzUnpack(f *testing.F) {

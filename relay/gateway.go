@@ -25,6 +25,7 @@ type Gateway struct {
 	cert      *certificate // nil: plain text
 	reloads   reloaders
 	auth      atomic.Pointer[auth.Verifier] // nil: everybody is everyone
+	idle      *auth.Verifier                // of before, while auth is nil; reloads.mu guards it
 	everyone  atomic.Pointer[auth.Grant]
 	live      atomic.Pointer[settings]
 	raws      []*passthrough.Hub

@@ -169,11 +169,13 @@ func (h *hub) beginPast(r *request, ctx context.Context, waiters func(func())) {
 	p := &pastRun{conn: r.conn, id: r.id, query: *r.past, cancel: cancel, moved: make(chan struct{}, 1)}
 	k.past = p
 	h.stats.pasts.Add(1)
-	h.send(r.conn, delivery{op: deliverPastBegin, past: p})
 	req := *r
 	limits, archive, log := h.limits, h.archive, h.log
 	waiters(func() {
 		defer cancel()
+		// Before its first frames, which do not wait for the end of the hub's turn: a run
+		// that the shard does not know would never hear that they were sent.
+		p.conn.shard.inbox.put(delivery{op: deliverPastBegin, conn: p.conn, past: p})
 		made := newPastMaker(p, &req, limits)
 		end := made.run(ctx, archive, log)
 		h.stats.pastEvents.Add(made.events)

@@ -67,7 +67,9 @@ func (g *Gateway) Reconfigure(a Access) error {
 			return err
 		}
 	} else {
-		g.auth.Store(nil)
+		if v := g.auth.Swap(nil); v != nil {
+			g.idle = v
+		}
 	}
 	if pair != nil {
 		g.cert.use(pair)
@@ -89,7 +91,7 @@ func (g *Gateway) verifier(c *auth.Config) (*auth.Verifier, error) {
 	if with.Log == nil {
 		with.Log = g.cfg.Log
 	}
-	if g.auth.Load() != nil {
+	if g.auth.Load() != nil || g.idle != nil {
 		return nil, with.Validate()
 	}
 	return auth.New(with)
@@ -99,7 +101,15 @@ func (g *Gateway) verifier(c *auth.Config) (*auth.Verifier, error) {
 // force. Who came in before tokens were asked for is sent away.
 func (g *Gateway) useAuth(first *auth.Verifier, c *auth.Config) error {
 	if first == nil {
-		return g.auth.Load().Reconfigure(*c)
+		v := g.auth.Load()
+		if v != nil {
+			return v.Reconfigure(*c)
+		}
+		// Tokens were not asked for in between; who came with one that is gone goes.
+		if err := g.idle.Reconfigure(*c); err != nil {
+			return err
+		}
+		first, g.idle = g.idle, nil
 	}
 	g.auth.Store(first)
 	g.everyone.Swap(auth.Open()).Revoke()

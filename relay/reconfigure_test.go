@@ -70,4 +70,12 @@ func TestReconfigure(t *testing.T) {
 	if _, got := dialWith(t, g, "/ws", nil); got != 101 {
 		t.Errorf("without tokens again: %d", got)
 	}
+	ops.quiet()
+	more.Tokens = more.Tokens[:1]
+	if err := g.Reconfigure(Access{Auth: &more}); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := ops.closed(); code != closeUnauthorized {
+		t.Errorf("a token that was taken away while none was asked for: closed with %d", code)
+	}
 }

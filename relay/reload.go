@@ -22,9 +22,13 @@ type reloader struct {
 	files func() []string // small ones
 	load  func() error    // puts the files' content in force, or leaves the old alone
 	sum   [sha256.Size]byte
+	early bool // what the files hold is good, but only later
 
 	ok, failed atomic.Uint64
 }
+
+// errEarly says that what was loaded may be used later: it is tried again.
+var errEarly = errors.New("not valid yet")
 
 // reloaders are all parts that have files. One goroutine at a time works on them.
 type reloaders struct {
@@ -70,11 +74,17 @@ func (r *reloaders) look(all bool) error {
 	var errs []error
 	for _, p := range r.parts {
 		sum := p.digest()
-		if sum == p.sum && !all || len(p.files()) == 0 {
+		again := sum == p.sum && !all
+		if again && !p.early || len(p.files()) == 0 {
 			continue
 		}
 		p.sum = sum
-		if err := p.load(); err != nil {
+		err := p.load()
+		p.early = errors.Is(err, errEarly)
+		if again && p.early {
+			continue // told already
+		}
+		if err != nil {
 			p.failed.Add(1)
 			r.log.Error("not reloaded: the old one stays in force", "part", p.part, "reason", err)
 			errs = append(errs, err)

@@ -298,6 +298,7 @@ func (h *hub) current(st *stream, f format) *frame {
 	} else {
 		st.cache[f] = h.encode(st, f, prev, ev)
 	}
+	h.turnLeft -= len(st.cache[f].data)
 	return st.cache[f]
 }
 

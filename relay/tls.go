@@ -35,11 +35,12 @@ const plainRefused = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-T
 type certificate struct {
 	cfg     atomic.Pointer[TLSConfig]
 	current atomic.Pointer[tls.Certificate]
+	now     func() time.Time
 }
 
 // newCertificate loads the pair for the first time.
 func newCertificate(cfg TLSConfig) (*certificate, error) {
-	c := &certificate{}
+	c := &certificate{now: time.Now}
 	c.cfg.Store(&cfg)
 	return c, c.load()
 }
@@ -60,7 +61,7 @@ func (c *certificate) load() error {
 			return fmt.Errorf("relay: certificate %s: %w", cfg.Cert, err)
 		}
 	}
-	now := time.Now()
+	now := c.now()
 	if err := inTime(pair.Leaf, now); err != nil {
 		if old := c.current.Load(); old == nil || inTime(old.Leaf, now) == nil {
 			return fmt.Errorf("relay: certificate %s: %w", cfg.Cert, err)
@@ -73,7 +74,7 @@ func (c *certificate) load() error {
 func inTime(leaf *x509.Certificate, now time.Time) error {
 	switch {
 	case now.Before(leaf.NotBefore):
-		return errors.New("not valid before " + leaf.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: not before %s", errEarly, leaf.NotBefore.UTC().Format(time.RFC3339))
 	case now.After(leaf.NotAfter):
 		return errors.New("expired at " + leaf.NotAfter.UTC().Format(time.RFC3339))
 	}

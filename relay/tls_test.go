@@ -37,6 +37,7 @@ type pki struct {
 	caKey     *ecdsa.PrivateKey
 	pool      *x509.CertPool
 	serial    int64
+	early     time.Duration // how much later than two hours ago the next one is valid from
 }
 
 func newPKI(t testing.TB) *pki {
@@ -68,7 +69,7 @@ func (p *pki) issue(valid time.Duration) int64 {
 	}
 	p.serial++
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(100 + p.serial), Subject: pkix.Name{CommonName: "relay"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid)}
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(p.early - 2*time.Hour), NotAfter: time.Now().Add(valid)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, p.ca, &key.PublicKey, p.caKey)
 	if err != nil {
 		p.t.Fatal(err)
@@ -335,6 +336,39 @@ func TestTLSReload(t *testing.T) {
 		t.Errorf("serial %d after all, want %d", n, next)
 	}
 	alive()
+}
+
+// TestTLSNotYetValid: a certificate that is there before its time comes into force
+// then, and is reported once.
+func TestTLSNotYetValid(t *testing.T) {
+	p := newPKI(t)
+	c, err := newCertificate(*p.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.current.Load()
+	r := reloaders{log: slog.New(slog.DiscardHandler)}
+	r.add("certificate", c.files, c.load)
+	p.early = 3 * time.Hour
+	next := p.issue(5 * time.Hour)
+	if err := r.look(false); err == nil {
+		t.Fatal("taken an hour before its time")
+	}
+	for range 3 {
+		if err := r.look(false); err != nil || c.current.Load() != first {
+			t.Fatalf("%v: reported again, or in force", err)
+		}
+	}
+	if n := r.parts[0].failed.Load(); n != 1 {
+		t.Errorf("%d failures counted, want 1", n)
+	}
+	c.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	if err := r.look(false); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.current.Load().Leaf.SerialNumber.Int64(); n != next || r.parts[0].ok.Load() != 1 {
+		t.Errorf("serial %d is in force, want %d", n, next)
+	}
 }
 
 func TestTLSNeedsAPair(t *testing.T) {
