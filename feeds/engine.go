@@ -173,7 +173,7 @@ func (e *Engine) Stats() *Stats { return &e.stats }
 // is counted, and what must follow is among the actions.
 func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 	e.stats.Frames.Add(1)
-	e.now = rxNs
+	e.now = max(e.now, rxNs) // one that was received before the clock was set forward is no pause
 	l := e.line(line)
 	d := &e.dec
 	d.Reset()
@@ -200,7 +200,7 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 		return nil
 	}
 	l.answered()
-	l.data(rxNs)
+	l.data(e.now)
 	e.stats.Events.Add(uint64(len(d.Events)))
 	if ts := d.Recs; len(ts) > 0 && ts[0].TsEvent > rxNs {
 		e.stats.EarlyEvents.Add(1)
@@ -222,7 +222,7 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		e.ignore(IgnoreInstrument)
 		return
 	}
-	in.heard(rx, &e.lines[line], int64(e.cfg.Silence))
+	in.heard(e.now, &e.lines[line], int64(e.cfg.Silence))
 	t := in.topics[ev.Channel]
 	if t == nil {
 		if !e.wants[ev.Channel] {
@@ -238,6 +238,9 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	}
 	if t.owner < 0 && (t.book == nil || t.book.switchBy == 0) {
 		t.owner = line
+	}
+	if t.book != nil && (t.owner == line || t.state != TopicLive) {
+		t.book.outdated(line%e.cfg.Slots, rx)
 	}
 	if t.owner == line {
 		e.ownerBrings(t, rx)

@@ -26,6 +26,14 @@ func (b *lineBook) reset(now int64) {
 	}
 }
 
+// outdated empties a line's standby book, because an event of that line goes elsewhere or
+// nowhere: it would lack that event, and not every venue's numbers would show it.
+func (b *bookTopic) outdated(slot int, now int64) {
+	if slot < len(b.standby) && b.standby[slot] != nil && !b.standby[slot].state.Empty {
+		b.standby[slot].reset(now)
+	}
+}
+
 // standbyBook is the book of a line that is not the owner.
 func (e *Engine) standbyBook(t *topic, line int, now int64) *lineBook {
 	b := t.book

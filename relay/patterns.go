@@ -49,7 +49,13 @@ func matchAny(patterns []md.Pattern, name string) bool {
 	return false
 }
 
+// hold has topics that appear later subscribed to; of one pattern the newest options count.
 func (h *hub) hold(c *conn, k *client, key patternKey) {
+	for p := range k.patterns.all() {
+		if p.key.pattern == key.pattern && p.key != key {
+			h.release(c, k, p)
+		}
+	}
 	p := h.patterns[key]
 	if p == nil {
 		p = &patternHolders{key: key, conns: map[*conn]struct{}{}}

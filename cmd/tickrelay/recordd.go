@@ -31,6 +31,9 @@ func (r *relayd) openRecorder() (err error) {
 		return err
 	}
 	r.recorder.rings = record.NewRings(r.view)
+	if r.bus.in != nil {
+		r.log.Warn("the recording holds what this relay's own feeds bring, not what comes over the bus; set record.apart for that")
+	}
 	return r.addReader(&feedReader{name: "record", capacity: recordCapacity, add: func(c *ring.Consumer) { r.recorder.rings.Add(c) }})
 }
 

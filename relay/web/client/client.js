@@ -63,14 +63,16 @@ export class Client extends Connection {
 
   ask(sub) {
     if (sub.closed || sub.error) return;
-    const named = new Set();
-    const request = sub.request();
-    if (request.op === "resume") for (const name of Object.keys(request.topics)) named.add(name);
     sub.asked = true;
+    for (const request of sub.requests()) this.send(sub, request);
+  }
+
+  send(sub, request) {
+    const named = new Set(request.op === "resume" ? Object.keys(request.topics) : []);
     this.requests.add(request, {
       onAnswer: (m) => {
         for (const [name, at] of Object.entries(m.topics)) this.begin(name, at, sub, named.has(name));
-        sub.resolve(sub);
+        if (request.op === "subscribe" || request.patterns) sub.resolve(sub);
       },
       onError: (m) => {
         sub.error = { code: m.code, message: m.message };

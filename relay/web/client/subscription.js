@@ -2,6 +2,9 @@
 
 import { matches } from "./topic.js";
 
+const RESUME_BYTES = 32 << 10; // of the topics that one resume names; the relay takes 65,536 bytes in all
+const ENTRY_BYTES = 72; // of a topic's position, without its name, at most
+
 /**
  * Subscription is what Client.subscribe returns. topics are those that its patterns
  * select now. error is {code, message} if the relay refused it.
@@ -36,18 +39,25 @@ export class Subscription {
     return out;
   }
 
-  /** request is the subscribe request, or a resume that names what can go on. */
-  request() {
-    const held = {};
-    let any = false;
+  /**
+   * requests are the subscribe request, or resumes that name what can go on: as many as the
+   * relay's bound of a message wants, the last one with the patterns.
+   */
+  requests() {
+    const parts = [];
+    let room = 0;
     for (const topic of this.topics.values()) {
       if (!topic.resumable) continue;
       topic.offered = { epoch: topic.epoch, seq: topic.seq };
-      Object.defineProperty(held, topic.name, { value: topic.offered, enumerable: true });
-      any = true;
+      room -= topic.name.length + ENTRY_BYTES;
+      if (room < 0) {
+        parts.push({});
+        room = RESUME_BYTES;
+      }
+      Object.defineProperty(parts.at(-1), topic.name, { value: topic.offered, enumerable: true });
     }
-    if (!any) return { op: "subscribe", topics: this.patterns, ...this.options() };
-    return { op: "resume", topics: held, patterns: this.patterns, ...this.options() };
+    if (parts.length === 0) return [{ op: "subscribe", topics: this.patterns, ...this.options() }];
+    return parts.map((topics, i) => ({ op: "resume", topics, ...(i === parts.length - 1 && { patterns: this.patterns }), ...this.options() }));
   }
 
   /** again is the request that brings one topic back on the same connection. */

@@ -40,14 +40,21 @@ export class Candles {
     this.onLook?.();
   }
 
-  /** candle takes a candle of the relay, from its history or live. */
-  candle(m) {
+  /** candle takes a live candle of the relay. */
+  candle(m) { this.take(m, true); }
+
+  /** past takes one of its history, which may be older than what came live meanwhile. */
+  past(m) { this.take(m, false); }
+
+  take(m, live) {
     if (!this.fromRelay) this.list = [];
     this.fromRelay = true;
     const text = [m.open, m.high, m.low, m.close];
     if (text.includes(null)) return;
+    const t = ms(m.start);
+    if (!live && this.list.some((k) => k.t === t && k.live)) return;
     const [o, h, l, c] = text.map(toNumber);
-    this.put({ t: ms(m.start), o, h, l, c, v: toNumber(m.volume ?? "0"), text });
+    this.put({ t, o, h, l, c, v: toNumber(m.volume ?? "0"), text, live });
   }
 
   put(candle) {

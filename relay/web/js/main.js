@@ -42,6 +42,10 @@ async function start() {
     badge.title = why;
     put(badge.lastElementChild, state === "live" ? "live" : state === "waiting" ? why || "no connection" : state);
     if (state === "live") list();
+    else {
+      picker.gone();
+      put(find("last-price"), "–");
+    }
     if (state === "waiting" && /token/.test(why)) renew();
     plan();
   });
@@ -51,6 +55,7 @@ async function start() {
   });
   client.on("topic", (topic) => {
     if (topic === topicOf("book") && topic.state === "broken") put(find("spoken"), "The order book is broken: " + topic.reason);
+    if (topic.channel === "bbo" && topic.state !== "live") picker.gone(topic.name);
     plan();
   });
   client.on("error", (error) => console.info("tickrelay:", error.message));
@@ -84,8 +89,8 @@ function show(item) {
   [venue.className, venue.textContent] = ["venue", item.venue];
   find("instrument").replaceChildren(symbol, venue);
   document.title = item.symbol + " " + item.venue + " · tickrelay";
-  for (const id of ["last-price", "day-high", "day-low", "day-volume"]) put(find(id), "–");
-  put(find("change"), "");
+  put(find("last-price"), "–");
+  noFigures();
   const name = (channel) => item.venue + "." + channel + "." + item.symbol;
   held = [
     client.subscribe(name("book"), { ...BOOK, onMessage: (m) => m.action === "update" && latency.add(m) }),
@@ -119,16 +124,21 @@ async function chart() {
     const answer = await access.get("/api/v1/candles/" + venue + "/" + encodeURIComponent(symbol) + "?limit=600&interval=" + interval);
     if (!answer.ok) return;
     const { candles: past } = await answer.json();
-    if (mine()) past.forEach((c) => candles.candle(c));
+    if (mine()) past.forEach((c) => candles.past(c));
   } catch {
     return; // live ones come all the same
   }
   plan();
 }
 
+function noFigures() {
+  for (const id of ["day-high", "day-low", "day-volume"]) put(find(id), "–");
+  put(find("change"), "");
+}
+
 function figures() {
-  const t = topicOf("ticker")?.value;
-  if (!t) return;
+  const topic = topicOf("ticker"), t = topic?.value;
+  if (topic?.state !== "live" || !t) return noFigures();
   for (const [id, stat] of [["day-high", "high"], ["day-low", "low"]]) if (t[stat]) put(find(id), group(t[stat]));
   if (t.volume) put(find("day-volume"), short(toNumber(t.volume)));
   if (t.open && t.last) {

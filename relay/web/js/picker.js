@@ -82,6 +82,16 @@ export class Picker {
     if (item) item.quote = m;
   }
 
+  /** gone takes the quotes away that are not known to be right any more: of one topic, or all. */
+  gone(topic) {
+    const [venue, , symbol] = topic?.split(".") ?? [];
+    for (const item of topic ? [this.items.get(venue + "." + symbol)] : this.items.values()) {
+      if (!item) continue;
+      item.quote = null;
+      item.bid.textContent = item.ask.textContent = "";
+    }
+  }
+
   draw() {
     for (const item of this.items.values()) {
       const m = item.quote;

@@ -244,3 +244,34 @@ test("topics that a new token does not cover end", async () => {
   assert.equal(states.at(-1), BOOK + " waiting forbidden");
   client.close();
 });
+
+test("more topics than one message holds are resumed by several", async () => {
+  const { client, socket, errors } = await start();
+  const names = Array.from({ length: 1500 }, (_, i) => "binance.trades.COIN" + i + "-USDT");
+  const at = (seq) => Object.fromEntries(names.map((name) => [name, { epoch: "1763842100123456789", seq }]));
+  const sub = client.subscribe("*.trades.*");
+  let s = socket();
+  s.open();
+  s.give({ op: "subscribed", id: 1, topics: at(9007199254740991) });
+  await sub.ready;
+  s.end(1006);
+  s = await again(s);
+  s.open();
+  assert.ok(s.sent.length > 1);
+  const named = new Set();
+  for (const request of s.sent) {
+    assert.equal(request.op, "resume");
+    assert.ok(JSON.stringify(request).length < 65536);
+    for (const name of Object.keys(request.topics)) named.add(name);
+  }
+  assert.equal(named.size, names.length);
+  assert.deepEqual(s.sent.map((request) => request.patterns), [...Array(s.sent.length - 1).fill(undefined), ["*.trades.*"]]);
+  const all = at(9007199254740991);
+  for (const request of s.sent) {
+    const answered = request.patterns ? names : Object.keys(request.topics);
+    s.give({ op: "subscribed", id: request.id, topics: Object.fromEntries(answered.map((name) => [name, all[name]])) });
+  }
+  for (const name of names) assert.equal(client.topics.get(name).state, "live");
+  client.close();
+  assert.deepEqual(errors, []);
+});
