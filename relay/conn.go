@@ -76,11 +76,12 @@ type sub struct {
 	again  bool // … in an epoch that is over: its answer is of no use
 	listed bool // is in debt.subs
 	whole  bool // stale, and of more than changes: only a snapshot or a gap will do
+	rebase bool // there was no state to send, so the next message connects to from
 	policy policy
+	// hidden is what gaps among those from missedFrom on had counted beyond their own
+	// numbers; md.UnknownMissing: not known.
+	hidden uint32
 	from   uint64
-
-	// rebase: there was no state to send, so the next message connects to from.
-	rebase bool
 
 	// missedFrom … missedTo are numbers taken from the queue that no gap message
 	// has told of yet; missedTo 0: none.
@@ -195,9 +196,9 @@ func (sb *sub) lose(f *frame) {
 			stats.dropped.Add(f.seq - f.prev)
 		}
 		if sb.missedTo == 0 {
-			sb.missedFrom = f.prev + 1
+			sb.missedFrom, sb.hidden = f.prev+1, 0
 		}
-		sb.missedTo = f.seq
+		sb.missedTo, sb.hidden = f.seq, addMissing(sb.hidden, f.hidden)
 	}
 	sb.c.owes().list(sb)
 }
@@ -237,11 +238,11 @@ func (c *conn) event(sb *sub, f *frame) {
 // gapFrame is the message about the numbers that were taken from the queue.
 func (sb *sub) gapFrame() *frame {
 	in := sb.info
-	first, last := sb.missedFrom, sb.missedTo
-	sb.missedFrom, sb.missedTo = 0, 0
+	first, last, hidden := sb.missedFrom, sb.missedTo, sb.hidden
+	sb.missedFrom, sb.missedTo, sb.hidden = 0, 0, 0
 	rec := []md.Record{{Kind: md.KindGap, Flags: md.FlagFirst | md.FlagLast, Venue: in.venue, Instrument: in.instrument,
 		Seq: last, TsRecv: time.Now().UnixNano(), ID: first, Side: uint8(in.channel), Level: uint8(md.GapOverrun),
-		Count: missing(first, last)}}
+		Count: addMissing(missing(first, last), hidden)}}
 	sb.c.shard.stats.gaps.Add(1)
 	var f *frame
 	if sb.c.format.plain() == formatJSON {
@@ -249,7 +250,7 @@ func (sb *sub) gapFrame() *frame {
 	} else {
 		f = newFrame(ws.OpBinary, append(make([]byte, headerRoom), md.AsBytes(rec)...))
 	}
-	f.prev, f.seq, f.own = first-1, last, true
+	f.prev, f.seq, f.own, f.hidden = first-1, last, true, hidden
 	return f
 }
 

@@ -87,7 +87,7 @@ func (p *packer) pack(f *frame, stats *deflateStats) *frame {
 	stats.out.Add(uint64(len(out) - headerRoom))
 	data := bytes.Clone(putHeader(ws.OpCode(f.data[0]&0x0f), out))
 	data[0] |= rsvCompressed
-	return &frame{data: data, prev: f.prev, seq: f.seq, delta: f.delta, plain: f}
+	return &frame{data: data, prev: f.prev, seq: f.seq, delta: f.delta, hidden: f.hidden, plain: f}
 }
 
 // deflate returns room for a header and payload compressed, valid until the next call.

@@ -45,6 +45,9 @@ type frame struct {
 	own bool
 	// delta marks what only changes the state that its reader has.
 	delta bool
+	// hidden is how much more a gap message counts than its own numbers;
+	// md.UnknownMissing: it does not know.
+	hidden uint32
 	// plain is the frame that this one is made of by compression, else nil.
 	plain *frame
 }

@@ -190,6 +190,9 @@ func (h *hub) replay(st *stream, f format, s uint64) *frame {
 // appendMessage appends an event to a frame of several messages.
 func (h *hub) appendMessage(out *frame, st *stream, f format, prev uint64, ev []md.Record) {
 	out.seq = ev[len(ev)-1].Seq
+	if ev[0].Kind == md.KindGap {
+		out.hidden = addMissing(out.hidden, hiddenIn(&ev[0]))
+	}
 	if f == formatJSON {
 		out.data = h.appendJSONFrames(out.data, st.topic, prev, ev)
 		return

@@ -98,6 +98,55 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
+// TestOverrunCountsLostGaps: a gap that a slow client was not sent counts in the gap that it
+// is told: what it got and what it was told add up to all that there was.
+func TestOverrunCountsLostGaps(t *testing.T) {
+	const inGap = 7
+	s, g, slow := stalled(t, Limits{QueueMessages: 64, SlowTimeout: time.Minute})
+	published, numbers := uint64(0), uint64(0)
+	trade := func() {
+		published++
+		numbers++
+		s.trade(btcTrades, numbers, 100)
+		for s.end.Depth() > 0 {
+			time.Sleep(10 * time.Microsecond)
+		}
+	}
+	until := func(overflows uint64) {
+		for g.shards[0].stats.overflows.Load() < overflows {
+			if trade(); numbers > 200_000 {
+				t.Fatal("the queue never overflows")
+			}
+		}
+	}
+	until(1)
+	for range 3 {
+		s.pub.Gap(s.topics[btcTrades], md.GapSequence, inGap, 5)
+		s.turn()
+		published += inGap
+		numbers++
+		until(g.shards[0].stats.overflows.Load() + 2)
+	}
+	var told, last uint64
+	for last < numbers {
+		m := slow.next()
+		switch {
+		case m.Topic != btcTrades:
+			continue
+		case m.Type == "trade":
+			told++
+		case m.Missed == nil:
+			t.Fatalf("%+v: the number is known", m)
+		default:
+			told += *m.Missed
+		}
+		last = m.Seq
+	}
+	if told != published {
+		t.Errorf("%d trades came or were told missing, of %d", told, published)
+	}
+}
+
 func TestSlowClientIsClosed(t *testing.T) {
 	s, g, slow := stalled(t, Limits{QueueMessages: 16, SlowTimeout: 300 * time.Millisecond, CloseTimeout: 5 * time.Second})
 	end := time.Now().Add(10 * time.Second)

@@ -312,6 +312,9 @@ func (h *hub) encode(st *stream, f format, prev uint64, ev []md.Record) *frame {
 		made = h.encodeBinary(prev, ev)
 	}
 	made.delta = ev[0].Kind != md.KindGap && ev[0].Flags&md.FlagSnapshot == 0
+	if ev[0].Kind == md.KindGap {
+		made.hidden = hiddenIn(&ev[0])
+	}
 	return made
 }
 
@@ -360,7 +363,7 @@ func withPrev(f *frame, fm format, prev uint64) *frame {
 	buf = append(buf, tail...)
 	out := newFrame(ws.OpText, buf)
 	out.data = append(out.data, rest...)
-	out.prev, out.seq, out.delta = prev, f.seq, f.delta
+	out.prev, out.seq, out.delta, out.hidden = prev, f.seq, f.delta, f.hidden
 	return out
 }
 
@@ -369,7 +372,7 @@ func conflatedBinary(f *frame, prev uint64) *frame {
 	data := bytes.Clone(f.data)
 	size, _ := frameSize(data)
 	data[size+1] |= byte(md.FlagConflated)
-	return &frame{data: data, prev: prev, seq: f.seq, delta: f.delta}
+	return &frame{data: data, prev: prev, seq: f.seq, delta: f.delta, hidden: f.hidden}
 }
 
 // frameSize is the size of the header of one of our own frames and the length of its

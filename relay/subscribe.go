@@ -265,6 +265,22 @@ func missing(first, last uint64) uint32 {
 	return uint32(min(last-first+1, md.UnknownMissing-1))
 }
 
+// hiddenIn is how much more a gap counts than the numbers that it takes.
+func hiddenIn(gap *md.Record) uint32 {
+	if gap.Count == md.UnknownMissing {
+		return md.UnknownMissing
+	}
+	return uint32(max(0, int64(gap.Count)-int64(gap.Seq+1-gap.ID)))
+}
+
+// addMissing adds two counts of what is missing, each of which may not be known.
+func addMissing(a, b uint32) uint32 {
+	if a == md.UnknownMissing || b == md.UnknownMissing {
+		return md.UnknownMissing
+	}
+	return uint32(min(uint64(a)+uint64(b), md.UnknownMissing-1))
+}
+
 // preamble gives a binary reader the instrument entries and epochs of what follows.
 func (h *hub) preamble(c *conn, joined []*stream) {
 	if c.format.plain() != formatBinary || len(joined) == 0 {

@@ -62,7 +62,7 @@ const (
 	slowClients = "slow clients"
 	// historyBytes and candleBytes bound what fills up by design, so that it is full
 	// before memory is judged (warmUpMost). The defaults are larger.
-	historyBytes = 16 << 20
+	historyBytes = 4 << 20
 	candleBytes  = 1 << 20
 )
 
