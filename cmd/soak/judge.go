@@ -2,7 +2,6 @@ package soak
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 )
@@ -24,6 +23,20 @@ const (
 // slackMiB is what a process's memory may seem to grow by within an hour, as bytes of
 // a heap of that size that is collected now and then.
 func slackMiB(mean float64) float64 { return 16 + mean/4 }
+
+// lateSlack is what may be more in the last third of a life than in the second.
+func lateSlack(mib float64) float64 { return 4 + mib/20 }
+
+// lately is by how much the median of a series' last third is above that of its second;
+// no more than thrice what it rose by within that third, so that one step is none.
+func lately(v []float64) float64 {
+	n := len(v) / 6
+	if n == 0 {
+		return 0
+	}
+	within := median(v[5*n:]) - median(v[4*n:5*n])
+	return max(0, min(median(v[4*n:])-median(v[2*n:4*n]), 3*within))
+}
 
 // judge makes the holdings out of the samples, and violations of what grows.
 func (r *Result) judge() {
@@ -95,17 +108,19 @@ func (r *Result) holding(name string) (Holding, bool) {
 	if t := fit(xs, ys, 12); t.n > 0 {
 		h.SlopeMiBh, h.SlopeErr = round(t.slope*3600, 1), round(t.err*3600, 1)
 		h.Judged, h.Readings = h.Seconds >= judgeAfter.Seconds(), len(xs)
-		late := fit(xs[len(xs)/2:], ys[len(ys)/2:], 12)
-		h.LateMiBh, h.LateErr = round(late.slope*3600, 1), round(late.err*3600, 1)
+		h.LateMiB = round(lately(ys), 1)
 		f := fit(xs, held, 12)
 		h.FDSlope, h.FDSlopeErr = round(f.slope*3600, 1), round(f.err*3600, 1)
 	}
-	var fds, files, gos []float64
+	var fds, files, gos, heap []float64
 	for _, p := range r.Points {
 		if u, ok := p.Use[name]; ok && p.PIDs[name] == last && p.T >= warm {
 			h.FDs = u.FDs
 			fds, files = append(fds, float64(u.FDs)), append(files, float64(u.Files))
 			h.Files = u.Files
+			if u.Heap > 0 {
+				heap = append(heap, float64(u.Heap)/mib)
+			}
 			if u.Goroutines > 0 {
 				gos = append(gos, float64(u.Goroutines))
 				h.Goroutines = u.Goroutines
@@ -113,20 +128,28 @@ func (r *Result) holding(name string) (Holding, bool) {
 		}
 	}
 	h.Comparisons, h.GoReadings = len(fds), len(gos)
+	if len(heap) >= judgePoints {
+		h.HeapMiB, h.HeapLateMiB = round(median(heap[2*len(heap)/3:]), 1), round(lately(heap), 1)
+	}
 	h.FDGrowth, h.FileGrowth, h.GoGrowth = growth(fds), growth(files), growth(gos)
 	return h, true
 }
 
 // grows makes violations of what a process holds more and more of.
 func (r *Result) grows(h Holding) {
-	// A slope counts if it is surely not noise, goes on in the second half (a heap that
-	// takes one step is no leak), and an hour of it would show.
-	goesOn := h.LateMiBh-slopeSigmas*h.LateErr > 0 && h.LateMiBh > slackMiB(h.MemoryMiB)
 	if h.Judged {
 		r.checks[FlatMemory] += uint64(h.Readings)
 	}
-	if h.Judged && goesOn && h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB) && h.SlopeMiBh*h.Seconds/3600 > math.Max(4, h.MemoryMiB/20) {
-		r.grown(FlatMemory, h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour", h.SlopeMiBh, h.SlopeErr))
+	// A slope counts if it is surely not noise, an hour of it would show, and it goes on in
+	// the last third: a heap whose limit takes a step for a burst, or that fills up what is
+	// bounded, is no leak.
+	sure := h.SlopeMiBh-slopeSigmas*h.SlopeErr > 0 && h.SlopeMiBh > slackMiB(h.MemoryMiB)
+	if h.Judged && sure && h.LateMiB > lateSlack(h.MemoryMiB) {
+		r.grown(FlatMemory, h.Name, fmt.Sprintf("memory grows by %.1f ± %.1f MiB an hour, and by %.1f MiB in the last third of %.0f s", h.SlopeMiBh, h.SlopeErr, h.LateMiB, h.Seconds))
+	}
+	// What is alive after a collection knows no such steps.
+	if h.HeapLateMiB > lateSlack(h.HeapMiB) {
+		r.grown(FlatMemory, h.Name, fmt.Sprintf("%.1f MiB more are alive in the last third of %.0f s than in the second, of %.1f", h.HeapLateMiB, h.Seconds, h.HeapMiB))
 	}
 	if h.Comparisons < judgePoints {
 		return

@@ -198,16 +198,24 @@ func stageSays(name string) string {
 func (r *Result) holdings(p *page) {
 	p.f("## What the processes hold\n\nOf the last life of each, without its first quarter (3 minutes at most). Memory is RssAnon; slopes are regressions over that life with their standard errors; "+
 		"descriptors and goroutines are counted at the comparisons, their growth is the median of the last third against that of the first. "+
-		"Judged: memory of lives of four minutes and more, a slope above three errors, above %.0f MiB + a quarter of the memory per hour, large enough to show, and in the second half of that life too, for one step is no leak; "+
-		"any growth of descriptors that are no socket, more than %d of all, more than %d goroutines.\n\n", slackMiB(0), fdSlack, goSlack)
+		"Judged: memory of lives of four minutes and more, a slope above three errors, above %.0f MiB + a quarter of the memory per hour, with more than %.0f MiB + a twentieth in the last third than in the second, for one step is no leak; of feeds and gateway what is alive after collections, by the same bound; "+
+		"any growth of descriptors that are no socket, more than %d of all, more than %d goroutines.\n\n", slackMiB(0), lateSlack(0), fdSlack, goSlack)
 	var rows [][]string
 	for _, h := range r.Processes {
-		rows = append(rows, []string{h.Name, fmt.Sprint(h.Lives), judged(h), fmt.Sprintf("%.1f MiB", h.MemoryMiB), fmt.Sprintf("%+.1f ± %.1f MiB/h", h.SlopeMiBh, h.SlopeErr),
+		rows = append(rows, []string{h.Name, fmt.Sprint(h.Lives), judged(h), fmt.Sprintf("%.1f MiB", h.MemoryMiB), fmt.Sprintf("%+.1f ± %.1f MiB/h", h.SlopeMiBh, h.SlopeErr), fmt.Sprintf("%+.1f MiB", h.LateMiB), alive(h),
 			fmt.Sprintf("%d, %d no sockets", h.FDs, h.Files), fmt.Sprintf("%+.1f ± %.1f /h", h.FDSlope, h.FDSlopeErr), fmt.Sprintf("%+.0f, %+.0f", h.FDGrowth, h.FileGrowth),
 			fmt.Sprint(h.Goroutines), fmt.Sprintf("%+.0f", h.GoGrowth)})
 	}
-	p.table([]string{"process", "lives", "judged", "memory", "slope", "descriptors", "slope", "growth: all, no sockets", "goroutines", "growth"}, rows)
+	p.table([]string{"process", "lives", "judged", "memory", "slope", "last third", "alive", "descriptors", "slope", "growth: all, no sockets", "goroutines", "growth"}, rows)
 	p.f("The exchanges are no part of the relay and not judged.\n\n")
+}
+
+// alive says what collections left, where it is known.
+func alive(h Holding) string {
+	if h.HeapMiB == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f MiB, %+.1f", h.HeapMiB, h.HeapLateMiB)
 }
 
 // readings is the table of readers.

@@ -71,7 +71,7 @@ func stormLength(run time.Duration) time.Duration {
 
 // makePlan draws the faults of every storm from the seed. The same seed, length and
 // venues give the same plan. Processes whose memory is judged over the rest of the
-// run are killed in the first quarter of the storms only, which may be the first half of the
+// run are killed in the first sixth of the storms only, which may be the first third of the
 // run: comparisons take their time.
 func makePlan(seed uint64, run time.Duration, venues []venueInfo) []storm {
 	rng := rand.New(rand.NewPCG(seed, 0x736f616b))
@@ -87,7 +87,7 @@ func makePlan(seed uint64, run time.Duration, venues []venueInfo) []storm {
 		}
 		p.add(Action{Kind: KindRestartExchange, Target: venues[rng.IntN(len(venues))].Name})
 		victim := strategyNames[rng.IntN(len(strategyNames))]
-		if victim == strategyNames[1] && i >= max(3, n/4) {
+		if victim == strategyNames[1] && i >= max(3, n/6) {
 			victim = strategyNames[0] // one of them lives long enough to be judged
 		}
 		p.add(Action{Kind: KindKillStrategy, Target: victim})
@@ -123,7 +123,7 @@ func (p planner) add(a Action) {
 // sometimes adds what does not happen in every storm. In a run of three storms or
 // more each kind happens.
 func (p planner) sometimes(i, n int) {
-	early := i < max(3, n/4) // comparisons take their time, too
+	early := i < max(3, n/6) // comparisons take their time, too
 	if i%2 == 0 {
 		p.add(Action{Kind: KindClockStep, Step: 1 + p.rng.Float64()*3600, For: 0.5 + 2*p.rng.Float64()})
 		p.add(Action{Kind: KindPauseGateway, For: 0.1 + p.rng.Float64()})

@@ -90,16 +90,17 @@ type Point struct {
 type Holding struct {
 	Name        string  `json:"name"`
 	Lives       int     `json:"lives"`
-	Seconds     float64 `json:"seconds"`          // of its last life, after warming up
-	MemoryMiB   float64 `json:"memory_mib"`       // mean of its own memory
-	SlopeMiBh   float64 `json:"slope_mib_h"`      // of that memory
-	SlopeErr    float64 `json:"slope_err"`        // standard error of the slope
-	LateMiBh    float64 `json:"late_slope_mib_h"` // of the second half of that life
-	LateErr     float64 `json:"late_slope_err"`
-	Judged      bool    `json:"judged"`      // that life was long enough
-	Readings    int     `json:"readings"`    // of its memory
-	FDs         int     `json:"fds"`         // the last
-	FDSlope     float64 `json:"fds_slope_h"` // of all of them
+	Seconds     float64 `json:"seconds"`       // of its last life, after warming up
+	MemoryMiB   float64 `json:"memory_mib"`    // mean of its own memory
+	SlopeMiBh   float64 `json:"slope_mib_h"`   // of that memory
+	SlopeErr    float64 `json:"slope_err"`     // standard error of the slope
+	LateMiB     float64 `json:"late_mib"`      // median of the last third of that life against the second
+	HeapMiB     float64 `json:"heap_mib"`      // alive after collections, between storms: median of the last third; 0: not known
+	HeapLateMiB float64 `json:"heap_late_mib"` // against that of the second
+	Judged      bool    `json:"judged"`        // that life was long enough
+	Readings    int     `json:"readings"`      // of its memory
+	FDs         int     `json:"fds"`           // the last
+	FDSlope     float64 `json:"fds_slope_h"`   // of all of them
 	FDSlopeErr  float64 `json:"fds_slope_err"`
 	Files       int     `json:"files"`        // those that are no socket, the last between storms
 	FDGrowth    float64 `json:"fd_growth"`    // median of the last third against the first, between storms
@@ -242,20 +243,20 @@ func (s *soak) point() {
 	p := Point{T: time.Since(s.begun).Seconds(), Shm: shmUsed()}
 	p.Use, p.PIDs = s.use()
 	var wg sync.WaitGroup
-	var feeds, gateway int
-	ask := func(addr string, n *int) func() {
+	var feeds, gateway scraped
+	ask := func(addr string, to *scraped) func() {
 		return func() {
 			if x, err := scrape(addr); err == nil {
-				*n = x.goroutines
+				*to = x
 			}
 		}
 	}
 	wg.Go(ask(s.metrics, &feeds))
 	wg.Go(ask(s.listen, &gateway))
 	wg.Wait()
-	for name, n := range map[string]int{"feeds": feeds, "gateway": gateway} {
+	for name, x := range map[string]scraped{"feeds": feeds, "gateway": gateway} {
 		u := p.Use[name]
-		u.Goroutines = n
+		u.Goroutines, u.Heap = x.goroutines, x.heap
 		p.Use[name] = u
 	}
 	s.res.Points = append(s.res.Points, p)

@@ -36,6 +36,7 @@ type scraped struct {
 	at         time.Time
 	stages     map[string]buckets
 	goroutines int
+	heap       int64 // bytes alive after the last collection: half of the next one's limit, at GOGC=100
 }
 
 // scrape reads a page of metrics; all series of a histogram are one.
@@ -59,6 +60,11 @@ func (x *scraped) line(text string) {
 	if v, ok := strings.CutPrefix(text, "go_goroutines "); ok {
 		n, _ := strconv.ParseFloat(v, 64)
 		x.goroutines = int(n)
+		return
+	}
+	if v, ok := strings.CutPrefix(text, "go_memstats_next_gc_bytes "); ok {
+		n, _ := strconv.ParseFloat(v, 64)
+		x.heap = int64(n / 2)
 		return
 	}
 	rest, ok := strings.CutPrefix(text, "tickrelay_")

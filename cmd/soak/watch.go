@@ -19,7 +19,8 @@ type Usage struct {
 	FDs        int   `json:"fds"`
 	Files      int   `json:"files"` // those of them that are no socket: rings, pipes, event queues
 	Threads    int   `json:"threads"`
-	Goroutines int   `json:"goroutines"` // 0: not known
+	Goroutines int   `json:"goroutines"`     // 0: not known
+	Heap       int64 `json:"heap,omitempty"` // bytes that the last collection left alive; 0: not known
 }
 
 // usage reads /proc; false if the process is gone.
