@@ -119,6 +119,11 @@ func TestLeaksAreFound(t *testing.T) {
 			}
 			return u
 		}, nil},
+		"alive": {func(at float64) Usage { // while the heap's limit hides it
+			u := calm
+			u.Heap = 30<<20 + int64(at)<<15
+			return u
+		}, []Invariant{FlatMemory}},
 		"one descriptor": {func(at float64) Usage {
 			u := calm
 			if at > 600 {
