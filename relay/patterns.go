@@ -51,10 +51,8 @@ func matchAny(patterns []md.Pattern, name string) bool {
 
 // hold has topics that appear later subscribed to; of one pattern the newest options count.
 func (h *hub) hold(c *conn, k *client, key patternKey) {
-	for p := range k.patterns.all() {
-		if p.key.pattern == key.pattern && p.key != key {
-			h.release(c, k, p)
-		}
+	if p := k.patterns.get(key.pattern); p != nil && p.key != key {
+		h.release(c, k, p)
 	}
 	p := h.patterns[key]
 	if p == nil {
@@ -62,11 +60,11 @@ func (h *hub) hold(c *conn, k *client, key patternKey) {
 		h.patterns[key] = p
 	}
 	p.conns[c] = struct{}{}
-	k.patterns.set(p, struct{}{})
+	k.patterns.set(key.pattern, p)
 }
 
 func (h *hub) release(c *conn, k *client, p *patternHolders) {
-	k.patterns.delete(p)
+	k.patterns.delete(p.key.pattern)
 	delete(p.conns, c)
 	if len(p.conns) == 0 {
 		delete(h.patterns, p.key)

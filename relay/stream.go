@@ -131,10 +131,7 @@ func (h *hub) gap(st *stream, r *md.Record) {
 	}
 	h.one[0] = *r
 	if g := &h.one[0]; st.last+1 < g.ID { // what a book took while it was being built, no snapshot will tell
-		if g.Count != md.UnknownMissing {
-			g.Count = uint32(min(uint64(g.Count)+g.ID-1-st.last, md.UnknownMissing-1))
-		}
-		g.ID = st.last + 1
+		g.ID, g.Count = st.last+1, addMissing(g.Count, missing(st.last+1, g.ID-1))
 	}
 	h.emit(st, h.one[:])
 }

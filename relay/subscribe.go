@@ -64,7 +64,7 @@ type request struct {
 // client is what the hub knows of a connection that subscribed.
 type client struct {
 	streams  few[*topic, *stream]
-	patterns few[*patternHolders, struct{}]
+	patterns few[md.Pattern, *patternHolders]
 	points   map[string]resumePoint // of topics that do not exist yet
 	policies map[*topic]policy      // other than policyConflate
 	grant    *auth.Grant
@@ -327,7 +327,7 @@ func (h *hub) unsubscribe(r *request) {
 	out = append(out, `,"topics":[`...)
 	n := 0
 	if k != nil {
-		for p := range k.patterns.all() {
+		for _, p := range k.patterns.all() {
 			if covers(r.patterns, p.key.pattern) {
 				h.release(r.conn, k, p)
 			}
@@ -385,7 +385,7 @@ func (h *hub) gone(c *conn) {
 	for _, st := range k.streams.all() {
 		st.add(-1, c.format, c.shard.index)
 	}
-	for p := range k.patterns.all() {
+	for _, p := range k.patterns.all() {
 		h.release(c, k, p)
 	}
 	delete(h.clients, c)
