@@ -3,6 +3,7 @@ package decodebench
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/valyala/fastjson"
 
@@ -171,6 +172,7 @@ func (f *fast) trades(v *fastjson.Value) {
 		f.trade(d.Get("T"), d.Get("p"), d.Get("q"), d.Get("t"), nil, side)
 		return
 	}
+	from := len(f.dst)
 	for _, d := range v.GetArray("data") {
 		if x := d.GetArray(); len(x) >= 4 { // Bitget v1
 			f.trade(x[0], x[1], x[2], nil, nil, sideOf(x[3].GetStringBytes()))
@@ -181,6 +183,9 @@ func (f *fast) trades(v *fastjson.Value) {
 			price, size = "px", "sz"
 		}
 		f.trade(d.Get("ts"), d.Get(price), d.Get(size), d.Get(id), d.Get("count"), sideOf(d.GetStringBytes("side")))
+	}
+	if f.venue == "bitget" { // sends the newest first
+		slices.Reverse(f.dst[from:])
 	}
 }
 

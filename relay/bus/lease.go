@@ -121,12 +121,14 @@ func (l *lease) run(ctx context.Context) {
 }
 
 // step renews the lease, or looks whether it can be taken. A bucket that seems to be
-// gone is opened, or made, at the next step.
+// gone is opened, or made, at the next step. So is one that did not answer in time,
+// because the library asks a bucket that is gone for half a second before it says so.
 func (l *lease) step(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(l.every, 500*time.Millisecond))
 	defer cancel()
+	known := l.kv != nil
 	err := l.advance(ctx)
-	if bucketGone(err) {
+	if bucketGone(err) || known && errors.Is(err, context.DeadlineExceeded) {
 		l.kv = nil
 	}
 	return err
