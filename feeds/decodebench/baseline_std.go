@@ -2,6 +2,7 @@ package decodebench
 
 import (
 	"encoding/json"
+	"slices"
 
 	"tickrelay/ring/md"
 )
@@ -141,6 +142,7 @@ func (s *std) pushed(frame []byte, ch md.Channel) error {
 	if err := json.Unmarshal(frame, &f); err != nil {
 		return err
 	}
+	from := len(s.dst)
 	for _, raw := range f.Data {
 		if raw[0] == '[' {
 			var x []string
@@ -155,6 +157,9 @@ func (s *std) pushed(frame []byte, ch md.Channel) error {
 			return err
 		}
 		s.item(ch, &d)
+	}
+	if s.venue == "bitget" && ch == md.ChannelTrades { // sends the newest first
+		slices.Reverse(s.dst[from:])
 	}
 	return nil
 }

@@ -109,6 +109,25 @@ func TestUnequal(t *testing.T) {
 	}
 }
 
+// TestNewestFirst: a frame of several trades of Bitget, the newest first, is read
+// alike by all, the oldest first.
+func TestNewestFirst(t *testing.T) {
+	const frame = `{"action":"update","arg":{"instType":"SPOT","channel":"trade","instId":"BTCUSDT"},"data":[` +
+		`{"ts":"1700000000002","price":"37001.5","size":"0.2","side":"sell","tradeId":"12"},` +
+		`{"ts":"1700000000001","price":"37001.4","size":"0.1","side":"buy","tradeId":"11"}],"ts":1700000000003}`
+	v, _ := feeds.ByName("bitget")
+	all, err := readers(v, md.ChannelTrades)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%d readers, %v", len(all), err)
+	}
+	for _, r := range all {
+		recs, err := r.read([]byte(frame), nil)
+		if err != nil || len(recs) != 2 || recs[0].ID != 11 || recs[1].ID != 12 {
+			t.Errorf("%s: %+v, %v", r.name, recs, err)
+		}
+	}
+}
+
 func TestMedianRow(t *testing.T) {
 	for _, c := range []struct {
 		ratios []float64
