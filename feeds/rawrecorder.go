@@ -311,6 +311,8 @@ func (r *RawRecorder) next(at int64) {
 		err = w.Flush()
 	}
 	if err != nil {
+		r.w = nil
+		w.Abandon() // it held marks alone, which are no losses
 		r.failed(err)
 		return
 	}

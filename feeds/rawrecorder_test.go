@@ -103,8 +103,24 @@ func TestRawRecorderDiskFull(t *testing.T) {
 		}
 	}
 	wait("a full disk", func() bool { return st.Failing.Load() && st.Lost.Load() > 50 })
+	rest, err := os.OpenFile(filler, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil { // what the failure has freed
+		_, err = rest.Write(make([]byte, 512))
+	}
+	rest.Close()
 	frames := r.feed.Stats().Frames.Load()
-	wait("more frames", func() bool { return r.feed.Stats().Frames.Load() > frames+50 })
+	wait("more frames", func() bool {
+		rec.retryAt = time.Time{}
+		return r.feed.Stats().Frames.Load() > frames+50
+	})
+	for _, path := range recordingsOf(t, disk, "okx") {
+		if in, err := os.Stat(path); err != nil || in.Size() == 0 {
+			t.Errorf("%s: an attempt that failed left nothing but its name (%v)", path, err)
+		}
+	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,9 @@
 // file and line. A broken line does not end the file: the error is returned in
 // its place and the next call goes on behind it.
 //
-// It does not interpret frames, sort lines by time or write captures, and it
-// bounds nothing but the length of one line.
+// It does not interpret frames or sort lines by time, and it bounds nothing but
+// the length of one line. Writer writes captures; Finish and Retain keep a folder
+// of them in order.
 //
 //	x.ndjson[.gz|.zst]       {"recv_ns":N,"frame":"…"}           text frame
 //	                         {"recv_ns":N,"frame_b64":"…"}       binary frame

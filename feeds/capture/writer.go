@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
@@ -37,12 +34,24 @@ type Writer struct {
 }
 
 // Abandon ends the files as they are after an error, under their own names, and
-// returns the lines that are in none. Nothing may be called after it.
+// returns the lines that are in none. A file that nothing was written to is removed, and
+// so are answers that no line of the capture refers to. Nothing may be called after it.
 func (w *Writer) Abandon() (lost int) {
 	lost = bytes.Count(w.main.text, []byte{'\n'})
 	w.main.text = nil
 	if w.rest != nil {
 		w.rest.text = nil
+		if w.main.size == 0 || w.rest.size == 0 {
+			w.rest.remove()
+			w.rest = nil
+		}
+	}
+	if w.main.size == 0 {
+		w.main.remove()
+		if w.enc != nil {
+			_ = w.enc.Close() // it holds nothing
+		}
+		return lost
 	}
 	_ = w.Close() // the error that led here was told
 	return lost
@@ -200,6 +209,11 @@ func (b *block) finish(name string) error {
 	return errors.Join(err, os.Rename(b.name, name))
 }
 
+func (b *block) remove() {
+	_ = b.file.Close() // nothing is in it
+	_ = os.Remove(b.name)
+}
+
 // AppendLine appends l as a line of NDJSON: an envelope that Reader gives back
 // as it was. Frames that are no UTF-8 text are written in base64.
 func AppendLine(dst []byte, l *Line) []byte {
@@ -271,127 +285,4 @@ func appendString(dst, s []byte) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
-}
-
-// Unfinished lists the captures in a folder whose writer did not close them.
-// Give them to Finish once nobody writes there any more.
-func Unfinished(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
-	}
-	var list []string
-	for _, e := range entries {
-		if name := e.Name(); strings.Contains(name, openMark) && e.Type().IsRegular() {
-			for _, s := range suffixes {
-				if strings.HasSuffix(name, s) {
-					list = append(list, filepath.Join(dir, name))
-					break
-				}
-			}
-		}
-	}
-	return list, nil
-}
-
-// Finish gives an unfinished file the name that its writer would have given it,
-// with all the whole lines that it holds. It is written anew where its end is
-// torn, and replaced as a whole. cut is the number of the line, from 1, that was
-// torn and is left out, 0 if the file ends with a whole one.
-func Finish(path string) (cut int, err error) {
-	name := strings.Replace(path, openMark, ".", 1)
-	l, err := openLines(path)
-	if err != nil {
-		return 0, err
-	}
-	defer l.close()
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".finish-*")
-	if err != nil {
-		return 0, fmt.Errorf("capture: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	w := &Writer{ending: endingOf(path)}
-	if w.ending == ".ndjson.zst" {
-		if w.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest)); err != nil {
-			return 0, err
-		}
-		defer w.enc.Close()
-	}
-	b := &block{file: tmp, name: tmp.Name()}
-	for {
-		text, err := l.next()
-		if err != nil {
-			if l.torn || l.unended {
-				cut = l.no
-			}
-			break
-		}
-		b.text = append(append(b.text, text...), '\n')
-		if len(b.text) >= blockSize {
-			if err := w.flush(b); err != nil {
-				return 0, errors.Join(err, tmp.Close())
-			}
-		}
-	}
-	if cut == 0 {
-		return 0, errors.Join(tmp.Close(), os.Rename(path, name))
-	}
-	if err := w.flush(b); err != nil {
-		return 0, errors.Join(err, tmp.Close())
-	}
-	if err := errors.Join(tmp.Chmod(0o640), tmp.Sync(), tmp.Close()); err != nil {
-		return 0, err
-	}
-	if err := os.Rename(tmp.Name(), name); err != nil {
-		return 0, err
-	}
-	return cut, os.Remove(path)
-}
-
-// Retain removes the oldest finished captures of a folder, with their REST
-// answers, until none is older than age and all together have at most size bytes;
-// 0 bounds nothing. Files that are still written are left alone.
-func Retain(dir string, age time.Duration, size int64, now time.Time) (removed int, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, fmt.Errorf("capture: %w", err)
-	}
-	type file struct {
-		name string
-		at   time.Time
-		size int64
-	}
-	var files []file
-	total := int64(0)
-	for _, e := range entries {
-		in, err := e.Info()
-		if err != nil || !in.Mode().IsRegular() || endingOf(e.Name()) == "" || strings.Contains(e.Name(), openMark) {
-			continue
-		}
-		files = append(files, file{e.Name(), in.ModTime(), in.Size()})
-		total += in.Size()
-	}
-	slices.SortFunc(files, func(a, b file) int { return a.at.Compare(b.at) })
-	var errs []error
-	for _, f := range files {
-		if (age == 0 || now.Sub(f.at) <= age) && (size == 0 || total <= size) {
-			break
-		}
-		if err := os.Remove(filepath.Join(dir, f.name)); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		total -= f.size
-		removed++
-	}
-	return removed, errors.Join(errs...)
-}
-
-func endingOf(path string) string {
-	for _, s := range suffixes {
-		if strings.HasSuffix(path, s) {
-			return s
-		}
-	}
-	return ""
 }
