@@ -44,6 +44,7 @@ var coinbaseSpec = Spec{
 	SubsPerFrame:      100,
 	SendEvery:         130 * time.Millisecond, // 8 messages/s
 	ConsecutiveTrades: true,
+	BlindRefusals:     true,
 	ConnSeq:           "sequence_num = last + 1 over all frames of the connection",
 }
 

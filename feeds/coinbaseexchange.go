@@ -49,6 +49,7 @@ var coinbaseExchangeSpec = Spec{
 	SubsPerFrame:      100,
 	SendEvery:         100 * time.Millisecond, // 100 messages/s, bursts aside
 	ConsecutiveTrades: true,
+	BlindRefusals:     true,
 	BlindBooks:        true,
 	BookTime:          time.Nanosecond,
 }

@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -14,6 +15,10 @@ const (
 	rejectSpan   = int64(10 * time.Second)
 	refusedFirst = time.Second // before a refused subscription is tried again, doubling …
 	refusedMost  = 64 * time.Second
+	// carriedRefusals bounds what a new connection of a venue with Spec.BlindRefusals
+	// inherits: its first try is soon, and in small requests already.
+	carriedRefusals = 2
+	maxPieces       = 64 // requests of such a try
 )
 
 // engineLine is what the engine knows of one connection.
@@ -97,6 +102,9 @@ func (e *Engine) Connected(line int, now int64) {
 	l := e.line(line)
 	if l.up {
 		e.Disconnected(line, now, "connected again")
+	}
+	if e.spec.BlindRefusals { // the good names wait for the requests to become small
+		l.refusals = min(l.refusals, carriedRefusals)
 	}
 	*l = engineLine{up: true, requests: Requests{ID: 1}, since: now, refusals: l.refusals, mutes: l.mutes, badNames: true}
 	for _, t := range e.carried(line) {
@@ -185,5 +193,30 @@ func (e *Engine) retryRefused(line int, now int64) {
 			subs = append(subs, Sub{t.ch, &t.inst.md})
 		}
 	}
-	e.subscribe(line, subs, now)
+	if !e.spec.BlindRefusals {
+		e.subscribe(line, subs, now)
+		return
+	}
+	sent := 0
+	for _, piece := range e.pieces(subs, l.refusals) {
+		sent += e.subscribe(line, piece, now)
+	}
+	l.sentBy = max(l.sentBy, now+int64(sent)*int64(e.spec.SendEvery))
+}
+
+// pieces cuts subs into requests of a channel each, a quarter as large after each refusal:
+// in the end a name that the venue does not know is refused alone.
+func (e *Engine) pieces(subs []Sub, refusals int) [][]Sub {
+	slices.SortStableFunc(subs, func(a, b Sub) int { return cmp.Compare(a.Channel, b.Channel) })
+	size := max(1, e.spec.SubsPerFrame>>min(2*refusals, 30), (len(subs)+maxPieces-1)/maxPieces)
+	var list [][]Sub
+	for len(subs) > 0 {
+		n := 1
+		for n < min(size, len(subs)) && subs[n].Channel == subs[0].Channel {
+			n++
+		}
+		list = append(list, subs[:n])
+		subs = subs[n:]
+	}
+	return list
 }

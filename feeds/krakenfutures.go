@@ -44,6 +44,7 @@ var krakenFuturesSpec = Spec{
 	SubsPerFrame:      100,
 	SendEvery:         50 * time.Millisecond,
 	ConsecutiveTrades: true,
+	BlindRefusals:     true,
 }
 
 // Spec implements Venue.

@@ -219,6 +219,10 @@ type Spec struct {
 	// know is refused as a whole, and that answers tell its number
 	// (Decoded.Request).
 	WholeRequests bool
+	// BlindRefusals says that such a request may be refused as a whole, and that the
+	// answer tells neither its number nor the stream: what brought nothing is asked
+	// for again in ever smaller requests.
+	BlindRefusals bool
 	// WaitReady says that subscriptions wait for a frame with ControlReady.
 	WaitReady bool
 	// ConnSeq, for the docs, is the rule of numbers that count all frames of a
