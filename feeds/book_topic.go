@@ -57,7 +57,7 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 			e.ignore(IgnoreWaiting)
 		} else {
 			e.ignore(IgnoreStale)
-			if ev.SeqLast < b.state.Seq && e.spec.BookTime == 0 && !t.stale(rx) { // the venue's numbers began again
+			if ev.SeqLast < b.state.Seq && e.spec.BookTime == 0 && !t.stale(e.now) { // the venue's numbers began again
 				e.breakBook(t, md.GapVenue, rx)
 			}
 		}
@@ -69,14 +69,14 @@ func (e *Engine) bookEvent(t *topic, line int, ev *Event, recs []md.Record, rx i
 			return
 		}
 		late := e.spec.MergeBooks && t.several() || ev.SeqLast <= b.mergedTo
-		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && late && t.stale(rx) {
+		if ev.SeqLast != 0 && ev.SeqLast <= b.state.Seq && late && t.stale(e.now) {
 			e.ignore(IgnoreDuplicate) // the other line was first
 			return
 		}
 		if e.park(t, line, ev, recs, rx) {
 			return
 		}
-		if !e.spec.MergeBooks && e.leaveOwner(t, rx) {
+		if !e.spec.MergeBooks && e.leaveOwner(t, e.now) {
 			return
 		}
 		e.breakBook(t, md.GapSequence, rx)
@@ -192,9 +192,9 @@ func (e *Engine) checkBook(t *topic, ev *Event, rx int64) bool {
 }
 
 // breakBook tells readers and starts to get the book back.
-func (e *Engine) breakBook(t *topic, reason md.GapReason, now int64) {
-	old := t.owner
-	e.breakTopic(t, reason, md.UnknownMissing, now)
+func (e *Engine) breakBook(t *topic, reason md.GapReason, rx int64) {
+	old, now := t.owner, e.now
+	e.breakTopic(t, reason, md.UnknownMissing, rx)
 	if len(t.book.standby) > 0 {
 		if e.adopt(t, now); t.owner != old && old >= 0 {
 			lb := e.standbyBook(t, old, now)
@@ -266,8 +266,9 @@ func (e *Engine) bookBuilt(t *topic, rx int64) {
 	e.pub.Rebuilt(t.id, rx)
 	e.stats.BooksBuilt.Add(1)
 	t.stats.last.Store(rx)
+	t.told = e.now
 	t.setState(TopicLive)
-	t.book.resync.done(rx)
+	t.book.resync.done(e.now)
 	e.dropResync(t)
 }
 

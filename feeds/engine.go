@@ -135,6 +135,7 @@ type Engine struct {
 	fetches    []fetching
 	lastReq    int
 	nextFetch  int64 // ns before which no snapshot is asked for
+	limitedTo  int64 // ns at which a book that a limit holds up is looked at again, 0: none is
 	resubTAT   int64 // theoretical arrival time of the resubscriptions' rate limit
 	nextScan   int64 // of the silence watchdog
 
@@ -144,7 +145,10 @@ type Engine struct {
 	nextAudit   int64    // ns before which none begins
 	nextStandby int64    // ns of the next look at standby books
 
-	now int64 // of the last call that told the time
+	// now is the time of the last call that told it. All waits count in it, none in the
+	// receive times of frames: those that were received before the wall clock was set are
+	// of another time.
+	now int64
 
 	actions []EngineAction
 	stats   Stats
@@ -184,16 +188,16 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 		err = e.venue.Decode(frame, d)
 	}
 	if err != nil {
-		return e.rejectFrame(line, l, frame, rxNs, err)
+		return e.rejectFrame(line, l, frame, err)
 	}
 	if d.Refused != 0 {
 		e.stats.Rejected[RejectRange].Add(uint64(d.Refused))
 	}
 	if d.HasConnSeq {
-		e.chainFrames(line, d, rxNs)
+		e.chainFrames(line, d, e.now)
 	}
 	if d.Control != ControlNone {
-		e.control(line, l, d, rxNs)
+		e.control(line, l, d, e.now)
 	}
 	if len(d.Events) == 0 {
 		e.ignore(IgnoreNothing)
@@ -210,7 +214,7 @@ func (e *Engine) Frame(line int, frame []byte, rxNs int64) error {
 		e.event(line, ev, d.Recs[ev.From:ev.To], rxNs)
 	}
 	if e.resyncWork {
-		e.resync(rxNs)
+		e.resync(e.now)
 	}
 	return nil
 }
@@ -240,10 +244,10 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 		t.owner = line
 	}
 	if t.book != nil && (t.owner == line || t.state != TopicLive) {
-		t.book.outdated(line%e.cfg.Slots, rx)
+		t.book.outdated(line%e.cfg.Slots, e.now)
 	}
 	if t.owner == line {
-		e.ownerBrings(t, rx)
+		e.ownerBrings(t)
 	} else if !e.second(t, line, ev, recs, rx) {
 		return
 	}
@@ -253,19 +257,19 @@ func (e *Engine) event(line int, ev *Event, recs []md.Record, rx int64) {
 	case md.ChannelBook:
 		e.bookEvent(t, line, ev, recs, rx)
 	case md.ChannelBBO:
-		e.quote(t, recs, rx)
+		e.quote(t, line, recs, rx)
 	case md.ChannelTrades, md.ChannelLiquidations:
 		e.trades(t, line, ev, recs, rx)
 	default:
-		e.values(t, recs, rx)
+		e.values(t, line, recs, rx)
 	}
 	if e.stats.Records.Load() != before {
 		t.by, t.bySince = line, e.lines[line].since
 	}
 	if several {
-		e.compete(t, line, ev, recs, before, rx)
+		e.compete(t, line, ev, recs, before)
 	}
-	e.unpark(t, rx)
+	e.unpark(t, e.now)
 }
 
 func (e *Engine) ignore(why IgnoreReason) { e.stats.Ignored[why].Add(1) }

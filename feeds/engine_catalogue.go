@@ -117,7 +117,7 @@ func (e *Engine) delist(in *instrument) {
 		if t != nil {
 			e.dropFill(t)
 			if t.book != nil {
-				e.endSwitch(t)
+				e.endBook(t)
 			}
 			e.breakTopic(t, md.GapVenue, md.UnknownMissing, e.now)
 		}

@@ -32,11 +32,11 @@ type fill struct {
 // park lets an event wait that leaves a hole. False: nobody is there who could
 // fill it, or too much waits already.
 func (e *Engine) park(t *topic, line int, ev *Event, recs []md.Record, rx int64) bool {
-	if line == filled || !t.several() || t.fill.by != 0 && rx >= t.fill.by || len(t.fill.held.recs)+len(recs) > maxFill {
+	if line == filled || !t.several() || t.fill.by != 0 && e.now >= t.fill.by || len(t.fill.held.recs)+len(recs) > maxFill {
 		return false
 	}
 	if t.fill.by == 0 {
-		t.fill.by = rx + fillWait
+		t.fill.by = e.now + fillWait
 		e.filling = append(e.filling, t)
 	}
 	t.fill.held.add(ev, recs, rx, maxFill)

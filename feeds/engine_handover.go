@@ -34,7 +34,7 @@ func (e *Engine) covers(t *topic, line, other int) bool {
 
 // quietSince reports whether nothing of t came since a line is up.
 func (e *Engine) quietSince(t *topic, line int) bool {
-	return t.stats.last.Load() < e.lines[line].since
+	return t.told < e.lines[line].since
 }
 
 // HandOver moves what line owns, and what was quiet, to other; call it right

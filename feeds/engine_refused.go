@@ -9,7 +9,7 @@ import (
 
 // rejectFrame counts a message that could not be decoded. One is a curiosity, but what
 // it would have told is lost; many mean that the stream itself is damaged.
-func (e *Engine) rejectFrame(line int, l *engineLine, frame []byte, now int64, err error) error {
+func (e *Engine) rejectFrame(line int, l *engineLine, frame []byte, err error) error {
 	why := RejectMalformed
 	if errors.Is(err, ErrUnsupported) {
 		why = RejectUnsupported
@@ -19,10 +19,10 @@ func (e *Engine) rejectFrame(line int, l *engineLine, frame []byte, now int64, e
 		e.log.Warn("frame refused", "line", line, "error", err, "frame", string(frame[:min(len(frame), 120)]))
 	}
 	switch {
-	case l.reject(now):
+	case l.reject(e.now):
 		e.reconnect(line, "too many frames that could not be decoded")
 	case why == RejectMalformed:
-		e.doubt(line, now)
+		e.doubt(line, e.now)
 	}
 	return fmt.Errorf("feeds: %s: line %d: %w", e.spec.Name, line, err)
 }

@@ -122,13 +122,7 @@ func (e *Engine) endTopic(t *topic, now int64) {
 	e.dropFill(t)
 	e.pub.GiveUp(t.id)
 	if b := t.book; b != nil {
-		e.endSwitch(t)
-		e.dropResync(t)
-		b.resync = resync{}
-		if e.auditing == t {
-			b.audit, e.auditing = nil, nil
-		}
-		e.fetches = slices.DeleteFunc(e.fetches, func(f fetching) bool { return f.t == t })
+		e.endBook(t)
 		if b.signals != nil {
 			e.pub.GiveUp(b.signals.id)
 			e.stats.removeTopic(b.signals.stats)
@@ -140,6 +134,17 @@ func (e *Engine) endTopic(t *topic, now int64) {
 	p.topics = slices.DeleteFunc(p.topics, func(x *topic) bool { return x == t })
 	t.inst.topics[t.ch] = nil
 	e.topics = slices.DeleteFunc(e.topics, func(x *topic) bool { return x == t })
+}
+
+// endBook forgets all that was to bring a book back or forward.
+func (e *Engine) endBook(t *topic) {
+	e.endSwitch(t)
+	e.dropResync(t)
+	t.book.resync = resync{}
+	if e.auditing == t {
+		t.book.audit, e.auditing = nil, nil
+	}
+	e.fetches = slices.DeleteFunc(e.fetches, func(f fetching) bool { return f.t == t })
 }
 
 // giveUp ends all topics, at the end of an engine that another follows.

@@ -83,6 +83,9 @@ func (s *seen) remove(k tradeKey) {
 	s.table[hole] = 0
 }
 
+// forget makes every trade new.
+func (s *seen) forget() { *s = seen{} }
+
 // newTrades drops trades that were published already. Ids that rise are enough
 // for one line; what a line lost is published late when another brings it.
 func (e *Engine) newTrades(t *topic, ev *Event, recs []md.Record, rx int64) []md.Record {
@@ -92,11 +95,18 @@ func (e *Engine) newTrades(t *topic, ev *Event, recs []md.Record, rx int64) []md
 	last, from := t.lastID, 0
 	for i := range recs {
 		r := &recs[i]
-		fresh := r.ID == 0 && r.Flags&md.FlagIDHash == 0 || t.seen.add(keyOf(r, ev.Text))
-		rises := r.ID > last || r.Flags&md.FlagIDHash != 0
+		hashed := r.Flags&md.FlagIDHash != 0
+		fresh := r.ID == 0 && !hashed || t.seen.add(keyOf(r, ev.Text))
+		rises := r.ID > last || hashed
 		switch {
-		case fresh && (rises || r.ID == 0 || t.several() || e.spec.UniqueTrades):
-		case !fresh || t.stale(rx):
+		case !hashed && (!fresh || !rises && r.ID != 0 && e.spec.RisingTrades) && t.beganAgain(r):
+			e.publish(t, recs[from:i], rx)
+			from = i
+			e.tradesAgain(t, rx)
+			last = 0
+			t.seen.add(keyOf(r, ev.Text))
+		case fresh && !t.fromBefore(r) && (rises || r.ID == 0 || t.several() || e.spec.UniqueTrades):
+		case !fresh || t.stale(e.now):
 			e.ignore(IgnoreDuplicate)
 			e.publish(t, recs[from:i], rx)
 			from = i + 1
@@ -106,10 +116,12 @@ func (e *Engine) newTrades(t *topic, ev *Event, recs []md.Record, rx int64) []md
 			from = i
 			e.gap(t, md.GapVenue, md.UnknownMissing, rx)
 			last, t.lastID = 0, 0
+			t.newest, t.before = 0, 0 // the venue's clock tells nothing
 		}
-		if r.Flags&md.FlagIDHash == 0 {
+		if !hashed {
 			t.lastID = max(t.lastID, r.ID)
 		}
+		t.newest = max(t.newest, r.TsEvent)
 		t.staleRun = 0
 	}
 	return recs[from:]

@@ -50,39 +50,39 @@ func (e *Engine) standbyBook(t *topic, line int, now int64) *lineBook {
 
 // standbyEvent applies an event of a line that is not the owner to that line's
 // own book, by the same rules.
-func (e *Engine) standbyEvent(t *topic, line int, ev *Event, recs []md.Record, rx int64) {
-	lb := e.standbyBook(t, line, rx)
+func (e *Engine) standbyEvent(t *topic, line int, ev *Event, recs []md.Record, now int64) {
+	lb := e.standbyBook(t, line, now)
 	if e.turnedBack(&lb.state, ev) {
-		lb.reset(rx)
+		lb.reset(now)
 	}
 	switch e.venue.Sequence(&lb.state, ev) {
 	case VerdictIgnore:
 		return
 	case VerdictWait:
 		if lb.due == 0 { // nothing in band will bring the snapshot
-			lb.due = rx + int64(snapshotGrace)
+			lb.due = now + int64(snapshotGrace)
 		}
-		lb.held.add(ev, recs, rx, heldIdle)
+		lb.held.add(ev, recs, now, heldIdle)
 		return
 	case VerdictGap:
-		lb.reset(rx)
+		lb.reset(now)
 		return
 	}
 	if !e.standbyApply(t, lb, ev, recs) {
-		lb.reset(rx)
+		lb.reset(now)
 		return
 	}
 	lb.live, lb.due, lb.tries = true, 0, 0
 	n := lb.run.add(t.ownerAt)
 	switch {
 	case t.owner < 0:
-		e.bookStandIn(t, rx)
-	case lb.state.Time > t.book.state.Time && e.ownerQuiet(t, n, rx):
+		e.bookStandIn(t, now)
+	case lb.state.Time > t.book.state.Time && e.ownerQuiet(t, n, now):
 		e.log.Info("the owner of a book is silent, another line takes over", "topic", t.stats.name, "line", line)
 		old := t.owner
 		t.owner = -1
-		if e.bookStandIn(t, rx) {
-			e.standbyBook(t, old, rx).reset(rx)
+		if e.bookStandIn(t, now) {
+			e.standbyBook(t, old, now).reset(now)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func (e *Engine) Stepped(d int64) {
 			}
 		}
 	}
-	shift(&e.nextFetch, &e.resubTAT, &e.nextScan, &e.nextAudit, &e.nextStandby, &e.now)
+	shift(&e.nextFetch, &e.limitedTo, &e.resubTAT, &e.nextScan, &e.nextAudit, &e.nextStandby, &e.now)
 	for i := range e.lines {
 		l := &e.lines[i]
 		shift(&l.since, &l.dataAt, &l.pausedAt, &l.resumedAt, &l.scanned, &l.sentBy, &l.askedBy, &l.renewedAt, &l.firstBad, &l.ackBy, &l.retryAt)
@@ -26,12 +26,15 @@ func (e *Engine) Stepped(d int64) {
 		shift(&in.lastData, &in.alarmAt, &in.steadyAt)
 	}
 	for _, t := range e.topics {
-		shift(&t.ownerAt, &t.fill.by, &t.wonAt, &t.staleSince, &t.bySince)
+		shift(&t.ownerAt, &t.told, &t.fill.by, &t.wonAt, &t.staleSince, &t.bySince)
+		for i := range t.standbys {
+			shift(&t.standbys[i].run.since)
+		}
 		if b := t.book; b != nil {
 			shift(&b.resync.due, &b.resync.deadline, &b.resync.liveAt, &b.switchBy, &b.auditAt)
 			for _, s := range b.standby {
 				if s != nil {
-					shift(&s.due)
+					shift(&s.due, &s.run.since)
 				}
 			}
 		}

@@ -40,19 +40,19 @@ func (e *Engine) second(t *topic, line int, ev *Event, recs []md.Record, rx int6
 	case mergeStandby:
 		if t.book != nil {
 			if t.state == TopicLive {
-				e.standbyEvent(t, line, ev, recs, rx)
+				e.standbyEvent(t, line, ev, recs, e.now)
 			}
 			break
 		}
-		if !e.keepValues(t, line, recs, rx) {
+		if !e.keepValues(t, line, recs, e.now) {
 			break
 		}
-		t.owner, t.ownerAt = line, rx
+		t.owner, t.ownerAt = line, e.now
 		e.stats.Switches.Add(1)
 		return true
 	case mergeNone: // the owner alone, unless it has fallen silent: what it did not bring is missing
 		e.noteLast(t, line, recs)
-		if rx-t.ownerAt > ownerPatience && e.parkTakeOver(t, line, ev, recs, rx) {
+		if e.now-t.ownerAt > ownerPatience && e.parkTakeOver(t, line, ev, recs, rx) {
 			return false
 		}
 	}
@@ -221,9 +221,9 @@ func (e *Engine) valuesStandIn(t *topic, now int64) bool {
 		}
 		s.have = 0
 		if t.ch == md.ChannelBBO {
-			e.quote(t, e.diff, now)
+			e.quote(t, line, e.diff, now)
 		} else {
-			e.values(t, e.diff, now)
+			e.values(t, line, e.diff, now)
 		}
 		return true
 	}

@@ -14,7 +14,7 @@ func (e *Engine) parkTakeOver(t *topic, line int, ev *Event, recs []md.Record, r
 		return false
 	}
 	if f.by == 0 {
-		*f = fill{by: rx + fillWait, takes: true, line: line}
+		*f = fill{by: e.now + fillWait, takes: true, line: line}
 		e.filling = append(e.filling, t)
 	}
 	f.held.add(ev, recs, rx, maxFill)
@@ -44,8 +44,8 @@ func (e *Engine) takeOver(t *topic, now int64) {
 }
 
 // ownerBrings notes an event of the owner: nobody takes its place.
-func (e *Engine) ownerBrings(t *topic, rx int64) {
-	t.ownerAt = rx
+func (e *Engine) ownerBrings(t *topic) {
+	t.ownerAt = e.now
 	if t.fill.takes {
 		e.dropFill(t)
 	}

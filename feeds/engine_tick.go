@@ -168,7 +168,7 @@ func (e *Engine) NextTick() int64 {
 		case r.deadline != 0:
 			at(r.deadline)
 		case r.req == 0:
-			at(max(r.due, e.now+1))
+			at(max(r.due, e.limitedTo, e.now+1))
 		}
 	}
 	for _, t := range e.filling {

@@ -117,7 +117,7 @@ func TestEngineOneSidedQuote(t *testing.T) {
 	tp := in.topics[md.ChannelBBO]
 	tp.forget()
 	one := func(side uint8, price int64) {
-		r.eng.quote(tp, []md.Record{{Kind: md.KindBBO, Side: side, Price: price, Size: 1}}, r.now)
+		r.eng.quote(tp, 0, []md.Record{{Kind: md.KindBBO, Side: side, Price: price, Size: 1}}, r.now)
 		r.settle()
 	}
 	one(md.SideAsk, 11)

@@ -102,7 +102,7 @@ func (e *Engine) dropResyncs(part int) {
 // resync serves the books that are due, oldest first, as far as the rate limits
 // allow.
 func (e *Engine) resync(now int64) {
-	e.resyncWork = false
+	e.resyncWork, e.limitedTo = false, 0
 	for i := 0; i < len(e.resyncing); i++ {
 		t := e.resyncing[i]
 		r := &t.book.resync
@@ -149,6 +149,7 @@ func (e *Engine) resubscribe(t *topic, now int64) {
 	}
 	r := &t.book.resync
 	if !e.mayResubscribe(now) {
+		e.limitedTo = e.resubTAT - resubBurst*resubEvery
 		return
 	}
 	e.renew(line, []Sub{{t.ch, &t.inst.md}}, now)

@@ -62,8 +62,8 @@ func (e *Engine) hold(t *topic, ev *Event, recs []md.Record, rx int64) {
 		most = heldFetching
 	}
 	t.book.held.add(ev, recs, rx, most)
-	if r := &t.book.resync; !r.wanted || r.req == 0 && r.attempt == 0 && r.due > rx {
-		e.wantBook(t, rx, rx)
+	if r := &t.book.resync; !r.wanted || r.req == 0 && r.attempt == 0 && r.due > e.now {
+		e.wantBook(t, e.now, e.now)
 	}
 }
 
@@ -81,6 +81,7 @@ type fetching struct {
 func (e *Engine) fetchBook(t *topic, url string, now int64) {
 	if e.cfg.SnapshotEvery > 0 {
 		if now < e.nextFetch || len(e.fetches) >= maxFetching {
+			e.limitedTo = max(e.nextFetch, now+int64(snapshotGrace)/10)
 			return
 		}
 		e.nextFetch = now + int64(e.cfg.SnapshotEvery)
@@ -98,6 +99,7 @@ func (e *Engine) fetchBook(t *topic, url string, now int64) {
 // (CLOCK_REALTIME ns). body is not kept. An answer that nobody waits for any
 // more is dropped.
 func (e *Engine) Snapshot(req int, body []byte, err error, now int64) {
+	e.now = max(e.now, now)
 	i := slices.IndexFunc(e.fetches, func(f fetching) bool { return f.req == req })
 	if i < 0 {
 		return
@@ -200,7 +202,7 @@ func (e *Engine) join(t *topic, sure bool, now int64) bool {
 }
 
 // applyHeld brings a book just set up to date.
-func (e *Engine) applyHeld(t *topic, now int64) bool {
+func (e *Engine) applyHeld(t *topic, rx int64) bool {
 	b := t.book
 	events, recs := b.held.events, b.held.recs
 	b.held.release()
@@ -213,28 +215,28 @@ func (e *Engine) applyHeld(t *topic, now int64) bool {
 			continue
 		case VerdictApply:
 			if _, ok := e.bookUpdate(t, &h.ev, mine, h.rx); !ok {
-				return e.heldFailed(t, now)
+				return e.heldFailed(t)
 			}
-			now = max(now, h.rx)
+			rx = max(rx, h.rx)
 		default:
 			b.reset()
-			return e.heldFailed(t, now)
+			return e.heldFailed(t)
 		}
 	}
 	if b.book.Crossed() {
 		e.stats.BooksCrossed.Add(1)
-		return e.heldFailed(t, now)
+		return e.heldFailed(t)
 	}
-	e.bookBuilt(t, now)
+	e.bookBuilt(t, rx)
 	return true
 }
 
 // heldFailed schedules another attempt, unless the topic was refused.
-func (e *Engine) heldFailed(t *topic, now int64) bool {
+func (e *Engine) heldFailed(t *topic) bool {
 	t.book.reset()
 	if t.state == TopicRefused {
 		return true
 	}
-	t.book.resync.failed(now, int64(e.cfg.RetryMost))
+	t.book.resync.failed(e.now, int64(e.cfg.RetryMost))
 	return false
 }

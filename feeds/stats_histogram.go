@@ -75,10 +75,10 @@ func (e *Engine) index(line int) int { return line % e.cfg.Slots % max(1, e.cfg.
 
 // compete counts who was first, for topics that several lines bring. before is
 // Stats.Records before the event.
-func (e *Engine) compete(t *topic, line int, ev *Event, recs []md.Record, before uint64, rx int64) {
+func (e *Engine) compete(t *topic, line int, ev *Event, recs []md.Record, before uint64) {
 	if e.stats.Records.Load() != before {
 		e.stats.Lines[e.index(line)].Wins.Add(1)
-		t.wonBy, t.wonAt = line, rx
+		t.wonBy, t.wonAt = line, e.now
 		return
 	}
 	if t.wonAt == 0 || t.wonBy == line || len(recs) == 0 {
@@ -91,7 +91,7 @@ func (e *Engine) compete(t *topic, line int, ev *Event, recs []md.Record, before
 	if same {
 		w := &e.stats.Lines[e.index(t.wonBy)]
 		w.Leads.Add(1)
-		w.Lead.Add(rx - t.wonAt)
+		w.Lead.Add(e.now - t.wonAt)
 		t.wonAt = 0
 	}
 }

@@ -24,6 +24,7 @@ type topic struct {
 	streams  []string // of the venue that it takes, where they are counted
 	owner    int
 	ownerAt  int64 // ns of the owner's last event
+	told     int64 // ns at which a value was published last
 	lines    uint32
 	acked    uint32    // bits likewise of those that the venue has said carry the topic
 	fill     fill      // events that wait for a hole to be filled
@@ -38,6 +39,8 @@ type topic struct {
 	staleRun   int    // events in a row that were older than what was published
 	staleSince int64  // ns of the first of them
 	lastID     uint64 // trades: id of the last one; bbo: update id published
+	newest     int64  // trades: the venue's time of the newest one published …
+	before     int64  // … and of the newest before ids began again, 0 if they never did
 	deferred   bool   // trades: the line was lost, the next id tells how much
 
 	last []md.Record // bbo: the pair; ticker and the like: last value by slot
@@ -72,6 +75,28 @@ func (t *topic) stale(now int64) bool {
 	}
 	return t.staleRun <= run || now-t.staleSince < most
 }
+
+// againAfter is by how much a trade whose id is not new must be younger than every one
+// published for ids to have begun again. A repetition is as old as the first time, and
+// what a venue sends out of order is out by less.
+const againAfter = int64(time.Second)
+
+// beganAgain reports whether a trade whose id is not new shows that ids began again.
+func (t *topic) beganAgain(r *md.Record) bool {
+	return t.lastID != 0 && t.newest != 0 && r.TsEvent > t.newest+againAfter
+}
+
+// tradesAgain tells that ids begin again.
+func (e *Engine) tradesAgain(t *topic, rx int64) {
+	e.gap(t, md.GapVenue, md.UnknownMissing, rx)
+	t.before, t.newest, t.lastID = t.newest, 0, 0
+	if t.seen != nil {
+		t.seen.forget()
+	}
+}
+
+// fromBefore reports whether a trade is of before ids began again: a line may be late.
+func (t *topic) fromBefore(r *md.Record) bool { return r.TsEvent != 0 && r.TsEvent <= t.before }
 
 // noteAhead notes, before an event of line, whether another line, up since then, brought
 // what was published last.
@@ -111,6 +136,7 @@ func (e *Engine) publish(t *topic, recs []md.Record, rx int64) {
 	e.pub.Publish(t.id, recs)
 	e.stats.Records.Add(uint64(len(recs)))
 	t.stats.last.Store(rx)
+	t.told = e.now
 	t.setState(TopicLive)
 	if t.book != nil && t.book.signals != nil {
 		e.signals(t.book.signals, &t.book.book, recs[len(recs)-1].TsEvent, rx)
@@ -165,7 +191,7 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		e.noteLast(t, line, recs)
 	}
 	chained := t.ch == md.ChannelTrades && e.spec.ConsecutiveTrades
-	if chained && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && e.park(t, line, ev, recs, rx) {
+	if chained && t.lastID != 0 && len(recs) > 0 && recs[0].ID > t.lastID+1 && !t.fromBefore(&recs[0]) && e.park(t, line, ev, recs, rx) {
 		return
 	}
 	fitted := e.fitEach(t, recs)
@@ -190,11 +216,16 @@ func (e *Engine) trades(t *topic, line int, ev *Event, recs []md.Record, rx int6
 func (e *Engine) chainTrades(t *topic, recs []md.Record, rx int64) []md.Record {
 	from := 0
 	for i := range recs {
-		id := recs[i].ID
+		r := &recs[i]
+		id := r.ID
 		switch {
+		case id <= t.lastID && t.beganAgain(r):
+			e.publish(t, recs[from:i], rx)
+			from = i
+			e.tradesAgain(t, rx)
 		case t.lastID == 0 || id == t.lastID+1:
-		case id <= t.lastID:
-			if t.stale(rx) {
+		case id <= t.lastID || t.fromBefore(r):
+			if t.stale(e.now) {
 				e.publish(t, recs[from:i], rx)
 				from = i + 1
 				e.ignore(IgnoreDuplicate)
@@ -203,6 +234,7 @@ func (e *Engine) chainTrades(t *topic, recs []md.Record, rx int64) []md.Record {
 			e.publish(t, recs[from:i], rx)
 			from = i
 			e.gap(t, md.GapVenue, md.UnknownMissing, rx)
+			t.newest, t.before = 0, 0 // the venue's clock tells nothing
 		default:
 			e.publish(t, recs[from:i], rx)
 			from = i
@@ -213,6 +245,7 @@ func (e *Engine) chainTrades(t *topic, recs []md.Record, rx int64) []md.Record {
 			e.gap(t, reason, uint32(min(id-t.lastID-1, md.UnknownMissing)), rx)
 		}
 		t.lastID, t.staleRun, t.deferred = id, 0, false
+		t.newest = max(t.newest, r.TsEvent)
 	}
 	return recs[from:]
 }

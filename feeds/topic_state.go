@@ -4,16 +4,20 @@ import "tickrelay/ring/md"
 
 // quote publishes a best bid and ask, always both. A source that sends one side
 // waits until the other is known.
-func (e *Engine) quote(t *topic, recs []md.Record, rx int64) {
+func (e *Engine) quote(t *topic, line int, recs []md.Record, rx int64) {
 	if len(recs) == 0 {
 		return
 	}
 	if id := recs[0].ID; id != 0 && id < t.lastID {
-		if t.stale(rx) {
+		if t.stale(e.now) {
 			e.ignore(IgnoreStale)
 			return
 		}
 		e.breakTopic(t, md.GapVenue, md.UnknownMissing, rx)
+	}
+	if recs[0].ID == 0 && e.older(t, line, &recs[0]) {
+		e.ignore(IgnoreStale)
+		return
 	}
 	if refused := e.fitEach(t, recs); refused != len(recs) {
 		e.stats.Rejected[RejectRange].Add(1)
@@ -55,11 +59,15 @@ func sameQuote(a, b *md.Record) bool {
 
 // values publishes the records of a state channel that differ from what was
 // published last: ticker statistics, funding, open interest, status.
-func (e *Engine) values(t *topic, recs []md.Record, rx int64) {
-	kept := recs[:0]
+func (e *Engine) values(t *topic, line int, recs []md.Record, rx int64) {
+	kept, why := recs[:0], IgnoreUnchanged
 	for i := range recs {
 		r := &recs[i]
 		slot := t.slotOf(r)
+		if e.older(t, line, r) {
+			why = IgnoreStale
+			continue
+		}
 		if t.have&(1<<slot) != 0 && sameValue(&t.last[slot], r) {
 			continue
 		}
@@ -68,10 +76,18 @@ func (e *Engine) values(t *topic, recs []md.Record, rx int64) {
 		kept = append(kept, *r)
 	}
 	if len(kept) == 0 {
-		e.ignore(IgnoreUnchanged)
+		e.ignore(why)
 		return
 	}
+	t.staleRun = 0
 	e.publish(t, kept, rx)
+}
+
+// older reports whether a value is of before what another line told: one that takes over
+// may lag behind the one that was lost.
+func (e *Engine) older(t *topic, line int, r *md.Record) bool {
+	slot := t.slotOf(r)
+	return t.by != line && t.have&(1<<slot) != 0 && r.TsEvent != 0 && r.TsEvent < t.last[slot].TsEvent && t.stale(e.now)
 }
 
 func sameValue(a, b *md.Record) bool {
