@@ -44,7 +44,6 @@ func holdRole(args []byte) (any, error) {
 		return nil, err
 	}
 	defer b.Close()
-	fmt.Println("open")
 	stop := make(chan struct{})
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); close(stop) }()
 	echoes, longest := 0, time.Duration(0)
@@ -126,6 +125,7 @@ func TestClearErrors(t *testing.T) {
 		"wrong PCI address":  {Config{Device: "0000:7f:1f.7", Addresses: own, HugePages: true}, "no PCI device 0000:7f:1f.7"},
 		"too many queues":    {Config{Device: "af_xdp:vfx", Addresses: own, Queues: 4}, "queue"},
 		"no address":         {Config{Device: "af_packet:vfx"}, "addresses is empty"},
+		"little memory":      {Config{Device: "af_packet:vfx", Addresses: own, MemoryMB: 64, Buffers: 1 << 17}, "memory_mb too small"},
 		"nonsense arguments": {Config{Device: "af_packet:vfx", Addresses: own, Args: "nosuch=1"}, "af_packet:vfx"},
 	} {
 		if text, _ := openIn(t, b, 0, x.c); !strings.Contains(text, x.want) {
@@ -173,129 +173,42 @@ func TestOnePortTwoRelays(t *testing.T) {
 }
 
 func onePort(t *testing.T, driver string) {
-	a, b := namespace(t, "g"), namespace(t, "h")
-	cable(t, a, "vg", "10.4.0.1/24", b, "vh", "")
-	server := role(t, a, "echo", nil)
-	in, err := server.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { in.Close(); _ = server.Wait() }()
-	c := Config{Device: driver + ":vh", Addresses: here("10.4.0.2/24")}
-	first := hold(t, b, c)
-	first.until(20)
+	a, b := hosts(t)
+	serve(t, a, "echo")
+	c := Config{Device: driver + ":vfx", Addresses: here("10.4.0.2/24")}
+	first := start(t, b, "hold", c)
+	first.until("echo", 20)
 	if text, busy := openIn(t, b, 0, c); !busy || !strings.Contains(text, "in use") {
 		t.Errorf("a second relay: %q", text)
 	}
-	first.until(20)
+	first.until("echo", 20)
 
-	run(t, "ip -n %s link set vh down", b)
+	run(t, "ip -n %s link set vfx down", b)
 	time.Sleep(300 * time.Millisecond)
-	run(t, "ip -n %s link set vh up", b)
+	run(t, "ip -n %s link set vfx up", b)
 	first.drain()
-	first.until(50)
+	first.until("echo", 50)
 
-	_ = first.cmd.Process.Kill() // it gives nothing back
-	_ = first.cmd.Wait()
-	second := hold(t, b, c)
-	second.until(20)
+	first.kill() // it gives nothing back
+	second := start(t, b, "hold", c)
+	second.until("echo", 20)
 	second.stop()
-	nothingAttached(t, b, "vh")
+	nothingAttached(t, b, "vfx")
 }
 
-// echoRole answers on the kernel's sockets until its input ends.
+// echoRole answers on the kernel's sockets.
 func echoRole([]byte) (any, error) {
 	l, err := net.Listen("tcp", "10.4.0.1:7000")
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _, _ = io.Copy(c, c); c.Close() }()
-		}
-	}()
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	return nil, l.Close()
-}
-
-// holder is a process that holds a port.
-type holder struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.Closer
-	lines chan string
-}
-
-func hold(t *testing.T, ns string, c Config) *holder {
-	t.Helper()
-	h := &holder{t: t, cmd: role(t, ns, "hold", c), lines: make(chan string, 1<<16)}
-	in, err := h.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := h.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.in = in
-	if err := h.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.cmd.Process.Kill() })
-	go func() {
-		defer close(h.lines)
-		buf := make([]byte, 4096)
-		for {
-			n, err := out.Read(buf)
-			for range strings.Count(string(buf[:n]), "echo\n") {
-				h.lines <- "echo"
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return h
-}
-
-// until waits for n more echoes.
-func (h *holder) until(n int) {
-	h.t.Helper()
-	for late := time.After(60 * time.Second); n > 0; n-- {
-		select {
-		case _, ok := <-h.lines:
-			if !ok {
-				h.t.Fatal("the process ended")
-			}
-		case <-late:
-			h.t.Fatalf("%d echoes are missing after a minute", n)
-		}
-	}
-}
-
-// drain forgets the echoes of before.
-func (h *holder) drain() {
+	fmt.Println("serving")
 	for {
-		select {
-		case <-h.lines:
-		default:
-			return
+		c, err := l.Accept()
+		if err != nil {
+			return nil, err
 		}
-	}
-}
-
-func (h *holder) stop() {
-	h.t.Helper()
-	h.in.Close()
-	if err := h.cmd.Wait(); err != nil {
-		h.t.Error(err)
+		go func() { _, _ = io.Copy(c, c); c.Close() }()
 	}
 }
 

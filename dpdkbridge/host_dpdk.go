@@ -177,6 +177,39 @@ func listenerOf(name string) string {
 	return strconv.Itoa(int(pid))
 }
 
+// hearSolicitations has the interface receive the multicasts by which neighbours
+// ask for our IPv6 addresses: the kernel has not these addresses, so it has its
+// NIC drop them, and the drivers cannot ask for more.
+func hearSolicitations(name string, addrs []netip.Prefix) (release func(), err error) {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("dpdkbridge: interface %s: %w", name, err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0 receives nothing
+	if err != nil {
+		return nil, fmt.Errorf("dpdkbridge: interface %s: %w", name, os.NewSyscallError("socket", err))
+	}
+	for _, a := range append([]netip.Addr{linkLocal(addrs)}, sixes(addrs)...) {
+		b := a.As16()
+		m := unix.PacketMreq{Ifindex: int32(ifi.Index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{0x33, 0x33, 0xff, b[13], b[14], b[15]}}
+		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("dpdkbridge: interface %s: multicasts that ask for %v: %w", name, a, err)
+		}
+	}
+	return func() { _ = unix.Close(fd) }, nil
+}
+
+// sixes are the IPv6 addresses among addrs.
+func sixes(addrs []netip.Prefix) (out []netip.Addr) {
+	for _, p := range addrs {
+		if p.Addr().Is6() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
 // linkLocal is our link-local IPv6 address: not the one that the kernel makes of
 // the same hardware address, so that neighbours tell the two apart.
 func linkLocal(addrs []netip.Prefix) netip.Addr {

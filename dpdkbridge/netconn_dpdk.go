@@ -36,7 +36,7 @@ func (s *stack) thePump() (*pump, error) {
 	}
 	u := &pump{p: p, done: make(chan struct{})}
 	s.mu.Lock()
-	if s.pump != nil || !s.open { // somebody else was faster
+	if s.pump != nil || s.closing { // somebody else was faster
 		other := s.pump
 		s.mu.Unlock()
 		_ = p.Close()
@@ -69,26 +69,6 @@ func (u *pump) run() {
 		}
 		clear(events)
 	}
-}
-
-// stop ends the pump and every connection of it.
-func (u *pump) stop() {
-	u.p.s.mu.Lock()
-	for i := range u.p.s.slots {
-		sl := &u.p.s.slots[i]
-		if st := sl.stream; st != nil && st.p == u.p {
-			if c, ok := st.data.(*netConn); ok {
-				c.once.Do(func() { close(c.closed) })
-			}
-		}
-		if l := sl.listener; l != nil && l.p == u.p && l.owner != nil {
-			l.owner.once.Do(func() { close(l.owner.closed) })
-		}
-	}
-	u.p.s.mu.Unlock()
-	_ = u.p.Close()
-	u.p.Wake()
-	<-u.done
 }
 
 // netConn is a stream as a blocking net.Conn.

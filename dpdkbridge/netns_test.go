@@ -3,19 +3,25 @@
 package dpdkbridge
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // roles are what the test binary does when it runs itself in a namespace: the
 // name is in the environment, the arguments are JSON.
 var roles = map[string]func(args []byte) (any, error){
 	"wire": wireRole, "talk": talkRole, "open": openRole, "hold": holdRole, "echo": echoRole, "shared": sharedRole,
+	"send": sendRole, "fetch": fetchRole, "names": namesRole, "look": lookRole,
+	"syns": synsRole, "flooded": floodedRole, "greet": greetRole, "speak": speakRole, "follow": followRole,
+	"too big": tooBigRole, "redial": redialRole,
 }
 
 const roleEnv, roleArgs = "TICKRELAY_DPDK_ROLE", "TICKRELAY_DPDK_ARGS"
@@ -54,6 +60,88 @@ func role(t testing.TB, ns, name string, args any) *exec.Cmd {
 	return cmd
 }
 
+// program is a role that runs.
+type program struct {
+	t     *testing.T
+	name  string
+	cmd   *exec.Cmd
+	in    io.Closer
+	lines chan string // of its output
+}
+
+// start starts a role; it is killed with the test at the latest.
+func start(t *testing.T, ns, name string, args any) *program {
+	t.Helper()
+	p := &program{t: t, name: name, cmd: role(t, ns, name, args), lines: make(chan string, 1<<16)}
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in = in
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	go func() {
+		defer close(p.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			p.lines <- s.Text()
+		}
+	}()
+	return p
+}
+
+// serve starts a role that prints "serving" when it does.
+func serve(t *testing.T, ns, name string) *program {
+	t.Helper()
+	p := start(t, ns, name, nil)
+	p.until("serving", 1)
+	return p
+}
+
+// until waits for n more lines of this text.
+func (p *program) until(text string, n int) {
+	p.t.Helper()
+	for late := time.After(60 * time.Second); n > 0; {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("%s ended", p.name)
+			}
+			if line == text {
+				n--
+			}
+		case <-late:
+			p.t.Fatalf("%s: %d times %q are missing after a minute", p.name, n, text)
+		}
+	}
+}
+
+// drain forgets what was printed before.
+func (p *program) drain() {
+	for len(p.lines) > 0 {
+		<-p.lines
+	}
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// stop ends the role's input and with it the role.
+func (p *program) stop() {
+	p.t.Helper()
+	p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Error(p.name, err)
+	}
+}
+
 // needRoot skips where namespaces cannot be made.
 func needRoot(t testing.TB) {
 	t.Helper()
@@ -87,6 +175,16 @@ func namespace(t testing.TB, name string) string {
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
 	run(t, "ip -n %s link set lo up", ns)
 	return ns
+}
+
+// hosts are two namespaces with a cable between them: ve with 10.4.0.1 and
+// fd00:4::1 in the first, vfx without an address in the second.
+func hosts(t testing.TB) (a, b string) {
+	t.Helper()
+	needRoot(t)
+	a, b = namespace(t, "a"), namespace(t, "b")
+	cable(t, a, "ve", "10.4.0.1/24 fd00:4::1/64", b, "vfx", "")
+	return a, b
 }
 
 // cable joins two namespaces by a veth pair without offloads. An address of ""

@@ -16,28 +16,6 @@ import (
 	"time"
 )
 
-func init() {
-	roles["send"], roles["fetch"], roles["names"], roles["look"] = sendRole, fetchRole, namesRole, lookRole
-}
-
-// serve starts a role that prints a line when it serves, and ends it with the
-// test.
-func serve(t *testing.T, ns, name string) {
-	t.Helper()
-	c := role(t, ns, name, nil)
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	if _, err := out.Read(make([]byte, 64)); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-}
-
 const fetched = 2 << 20
 
 // sendRole sends to whoever connects, over the kernel's sockets.
@@ -81,9 +59,7 @@ func fetchRole([]byte) (any, error) {
 
 // TestPeerWithoutWindowScaling: a window of 64 KiB is opened again in time.
 func TestPeerWithoutWindowScaling(t *testing.T) {
-	needRoot(t)
-	a, b := namespace(t, "w"), namespace(t, "x")
-	cable(t, a, "ve", "10.4.0.1/24", b, "vfx", "")
+	a, b := hosts(t)
 	run(t, "ip netns exec %s sysctl -qw net.ipv4.tcp_window_scaling=0", a)
 	serve(t, a, "send")
 	if out, err := role(t, b, "fetch", nil).Output(); err != nil {
@@ -114,40 +90,24 @@ func TestQueuesThatNobodyReads(t *testing.T) {
 // TestRelayInAnotherContainer has files of its own and the same interface: it is
 // refused, and the first goes on.
 func TestRelayInAnotherContainer(t *testing.T) {
-	needRoot(t)
 	if _, err := exec.LookPath("unshare"); err != nil {
 		t.Skip("needs unshare")
 	}
-	a, b := namespace(t, "l"), namespace(t, "m")
-	cable(t, a, "ve", "10.4.0.1/24", b, "vfx", "")
-	server := role(t, a, "echo", nil)
-	in, err := server.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { in.Close(); _ = server.Wait() }()
+	a, b := hosts(t)
+	serve(t, a, "echo")
 	c := Config{Device: "af_xdp:vfx", Addresses: here("10.4.0.3/24")}
-	first := hold(t, b, c)
-	first.until(5)
+	first := start(t, b, "hold", c)
+	first.until("echo", 5)
 	second := role(t, b, "open", c)
 	second.Args = append([]string{"ip", "netns", "exec", b, "unshare", "-m", "sh", "-c", `mount -t tmpfs none /run/lock && exec "$@"`, "sh"}, second.Args[4:]...)
 	out, err := second.Output()
-	if err != nil || !strings.Contains(string(out), fmt.Sprintf("in use by process %d", first.pid(t))) || !strings.Contains(string(out), `"busy":true`) {
+	if err != nil || !strings.Contains(string(out), fmt.Sprintf("in use by process %d", first.cmd.Process.Pid)) || !strings.Contains(string(out), `"busy":true`) {
 		t.Errorf("the second was not refused: %s %v", out, err)
 	}
 	first.drain()
-	first.until(5)
+	first.until("echo", 5)
 	first.stop()
 	nothingAttached(t, b, "vfx")
-}
-
-// pid is the role's own: ip execs it.
-func (h *holder) pid(t *testing.T) int {
-	t.Helper()
-	return h.cmd.Process.Pid
 }
 
 // namesRole is a name server over TCP that knows one address.
@@ -218,9 +178,7 @@ func lookRole([]byte) (any, error) {
 }
 
 func TestSecondNameServer(t *testing.T) {
-	needRoot(t)
-	a, b := namespace(t, "n"), namespace(t, "o")
-	cable(t, a, "ve", "10.4.0.1/24", b, "vfx", "")
+	a, b := hosts(t)
 	serve(t, a, "names")
 	out, err := role(t, b, "look", nil).Output()
 	var got []string

@@ -380,8 +380,14 @@ func (p *poller) Close() error {
 	for i := range p.s.slots {
 		if st := p.s.slots[i].stream; st != nil && st.p == p {
 			st.closeLocked()
+			if c, ok := st.data.(*netConn); ok { // who waits for it is told
+				c.once.Do(func() { close(c.closed) })
+			}
 		} else if l := p.s.slots[i].listener; l != nil && l.p == p {
 			l.closeLocked()
+			if l.owner != nil {
+				l.owner.once.Do(func() { close(l.owner.closed) })
+			}
 		}
 	}
 	p.ready, p.heard, p.dials = nil, nil, nil

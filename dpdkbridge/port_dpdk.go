@@ -94,6 +94,13 @@ func (b *bridge) open() error {
 	if err := b.openPort(); err != nil {
 		return err
 	}
+	if name := b.dev.iface(); name != "" && len(sixes(b.cfg.Addresses)) > 0 {
+		release, err := hearSolicitations(name, b.cfg.Addresses)
+		if err != nil {
+			return err
+		}
+		b.undo = append(b.undo, release)
+	}
 	var secret [16]byte
 	if _, err := rand.Read(secret[:]); err != nil {
 		return fmt.Errorf("dpdkbridge: %w", err)
@@ -278,7 +285,7 @@ func (b *bridge) Counters() []Counter {
 		return nil
 	}
 	var out []Counter
-	buf := make([]C.struct_tr_counter, 256)
+	buf := make([]C.struct_tr_counter, 1024)
 	for _, c := range buf[:C.tr_port_counters(b.port, &buf[0], C.int(len(buf)))] {
 		out = append(out, Counter{C.GoString(&c.name[0]), uint64(c.value)})
 	}
@@ -314,7 +321,11 @@ func (b *bridge) Close() error {
 		return nil
 	}
 	for _, s := range b.stacks {
-		s.close()
+		s.stop()
+	}
+	b.linger()
+	for _, s := range b.stacks {
+		s.end()
 	}
 	b.mu.Lock()
 	if b.port != nil {
@@ -326,4 +337,19 @@ func (b *bridge) Close() error {
 		b.undo[i]()
 	}
 	return nil
+}
+
+// linger lets closed connections say their last. All stacks run meanwhile: an
+// acknowledgement may come in on any queue.
+func (b *bridge) linger() {
+	nobody := &poller{}
+	for until := time.Now().Add(lingerFor); time.Now().Before(until); time.Sleep(200 * time.Microsecond) {
+		left := 0
+		for _, s := range b.stacks {
+			left += s.settle(nobody)
+		}
+		if left == 0 {
+			return
+		}
+	}
 }

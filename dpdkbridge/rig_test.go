@@ -41,6 +41,11 @@ func pair(t testing.TB, change func(a, b *Config)) (a, b Bridge) {
 	}
 	t.Cleanup(func() { b.Close() })
 	wait(t, "the memif to connect", func() bool { return a.Info().LinkUp && b.Info().LinkUp })
+	for _, end := range []Bridge{a, b} { // the server sends into buffers that the client's first look at a queue lays out
+		for _, s := range end.(*bridge).stacks {
+			s.settle(&poller{})
+		}
+	}
 	return a, b
 }
 

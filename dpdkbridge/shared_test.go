@@ -5,14 +5,16 @@ package dpdkbridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"tickrelay/nettune"
 )
 
 // sharedRole dials the same server by the stack and by the kernel, which have one
@@ -26,7 +28,7 @@ func sharedRole(args []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := Open(Config{Device: "af_xdp:vk", Addresses: []netip.Prefix{netip.MustParsePrefix("10.4.0.2/24")}, Shared: true,
+	b, err := Open(Config{Device: "af_xdp:vfx", Addresses: []netip.Prefix{netip.MustParsePrefix("10.4.0.2/24")}, Shared: true,
 		Neighbours: map[netip.Addr]net.HardwareAddr{netip.MustParseAddr("10.4.0.1"): hw}})
 	if err != nil {
 		return nil, err
@@ -62,40 +64,16 @@ func sharedRole(args []byte) (any, error) {
 
 // TestSharedAddress steers our ports out of an address that the kernel keeps.
 func TestSharedAddress(t *testing.T) {
-	needRoot(t)
-	a, b := namespace(t, "j"), namespace(t, "k")
-	cable(t, a, "vj", "10.4.0.1/24", b, "vk", "10.4.0.2/24")
-	server := role(t, a, "echo", nil)
-	in, err := server.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	const mac = "02:00:00:00:00:11"
+	a, b := hosts(t)
+	run(t, "ip -n %s link set ve address %s", a, mac)
+	run(t, "ip -n %s addr add 10.4.0.2/24 dev vfx", b)
+	serve(t, a, "echo")
+	text, err := role(t, b, "shared", mac).Output()
+	if err != nil || strings.TrimSpace(string(text)) == "0" {
+		t.Errorf("the stack received nothing: %s %v", text, err)
 	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { in.Close(); _ = server.Wait() }()
-	out, err := exec.Command("ip", "netns", "exec", a, "cat", "/sys/class/net/vj/address").Output()
-	if err != nil || len(out) < 17 { // the host's sysfs may show its own namespace
-		out, err = exec.Command("ip", "-n", a, "-o", "link", "show", "vj").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, rest, _ := strings.Cut(string(out), "link/ether ")
-		out = []byte(rest)
-	}
-	for wait := 0; ; wait++ { // the server needs a moment
-		text, err := role(t, b, "shared", string(out[:17])).Output()
-		if err == nil {
-			if n := strings.TrimSpace(string(text)); n == "0" {
-				t.Error("the stack received nothing")
-			}
-			break
-		}
-		if wait == 3 {
-			t.Fatal(err)
-		}
-	}
-	nothingAttached(t, b, "vk")
+	nothingAttached(t, b, "vfx")
 }
 
 // TestTwoQueues: a connection whose frames come in on another stack's queue is
@@ -123,5 +101,75 @@ func TestTwoQueues(t *testing.T) {
 	}
 	if counter(a, "stack_forwarded_frames") == 0 || counter(b, "stack_forwarded_frames") == 0 {
 		t.Error("no frame was handed over")
+	}
+}
+
+// TestCloseWithTwoQueues: what was sent before Close arrives, though it is
+// acknowledged on the queue of another stack.
+func TestCloseWithTwoQueues(t *testing.T) {
+	a, b := pair(t, func(a, b *Config) { a.Queues, b.Queues = 2, 2 })
+	echoServer(t, a.Transport(1), "10.9.0.1:7001") // has a's second stack polled, which b's second speaks to
+	other, err := b.Transport(0).NewPoller(nettune.PollerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := other.Poll(nil, -1); err != nil {
+				return
+			}
+		}
+	}()
+	server, err := a.Transport(0).NewPoller(nettune.PollerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	l, err := server.Listen(nettune.ListenOptions{Addr: mustAddr("10.9.0.1:7000")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 512 << 10 // less than is kept for sending, more than is sent unacknowledged
+	sent := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		c, err := b.DialContext(ctx, "tcp", l.Addr().String()) // b's second stack
+		if err == nil {
+			_, err = c.Write(make([]byte, size))
+		}
+		sent <- errors.Join(err, b.Close())
+	}()
+	got, end := 0, error(nil)
+	buf := make([]byte, 64<<10)
+	loop(t, server, "the end of the connection", func(ev nettune.Event) {
+		if ev.Flags&nettune.Accept != 0 {
+			_, _ = ev.Listener.Accept()
+		}
+		for ev.Flags&nettune.Readable != 0 && end == nil {
+			var n int
+			if n, _, end = ev.Stream.Read(buf); end == nettune.ErrWouldBlock {
+				end = nil
+				return
+			}
+			got += n
+		}
+	}, func() bool { return end != nil })
+	if err := <-sent; got != size || end != io.EOF || err != nil {
+		t.Errorf("%d bytes of %d, then %v; the sender: %v", got, size, end, err)
+	}
+}
+
+// TestNothingBeginsAfterStop: a poller made while the port closes would be
+// polled after its stack is gone.
+func TestNothingBeginsAfterStop(t *testing.T) {
+	_, b := pair(t, nil)
+	s := b.Transport(0).(*stack)
+	s.stop()
+	if _, err := s.NewPoller(nettune.PollerConfig{}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a poller of a stack that ends: %v", err)
+	}
+	if _, err := b.Listen("tcp", "10.9.0.2:7000"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a listener of a stack that ends: %v", err)
 	}
 }

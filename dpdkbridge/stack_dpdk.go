@@ -13,8 +13,10 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +40,8 @@ type stack struct {
 	ops   *C.struct_tr_ops
 
 	mu      sync.Mutex // everything below, and all calls of ops
-	open    bool
+	open    bool       // the C side is
+	closing bool       // nothing new begins
 	slots   []slot
 	free    []uint32
 	events  *[maxEvents]C.struct_tr_event
@@ -65,15 +68,14 @@ func newStack(b *bridge, queue int, secret [16]byte) (*stack, error) {
 	s := &stack{b: b, queue: queue, copy: n, ops: C.tr_stack_ops(C.int(n)), pollers: map[*poller]struct{}{}}
 	s.events = (*[maxEvents]C.struct_tr_event)(C.malloc(C.size_t(unsafe.Sizeof(*s.events))))
 	cfg := s.config(secret)
-	if C.trc_open(s.ops, &cfg) != 0 {
-		giveCopy(n)
+	if s.open = C.trc_open(s.ops, &cfg) == 0; !s.open {
+		s.end()
 		return nil, fmt.Errorf("dpdkbridge: stack %d did not start", queue)
 	}
-	s.open = true
 	for a, mac := range b.cfg.Neighbours {
 		addr := toAddr(netip.AddrPortFrom(a, 1))
 		if C.trc_neighbour(s.ops, &addr, (*C.uint8_t)(&mac[0])) != 0 {
-			s.close()
+			s.end()
 			return nil, fmt.Errorf("dpdkbridge: neighbour %v not taken", a)
 		}
 	}
@@ -160,7 +162,7 @@ func (s *stack) NewPoller(cfg nettune.PollerConfig) (nettune.Poller, error) {
 func (s *stack) newPoller(cfg nettune.PollerConfig) (*poller, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.open {
+	if s.closing {
 		return nil, net.ErrClosed
 	}
 	p := &poller{s: s, busy: cfg.Busy}
@@ -231,20 +233,18 @@ func (s *stack) stats() (out C.struct_tr_stack_stats) {
 	return out
 }
 
-// close ends everything of the stack.
-func (s *stack) close() {
+// stop closes every connection and listener; what was sent is still on its way.
+func (s *stack) stop() {
 	s.mu.Lock()
-	pump := s.pump
+	s.closing = true
+	pump, all := s.pump, slices.Collect(maps.Keys(s.pollers))
 	s.mu.Unlock()
-	if pump != nil {
-		pump.stop()
-	}
-	s.mu.Lock()
-	all := s.pollers
-	s.pollers = map[*poller]struct{}{}
-	s.mu.Unlock()
-	for p := range all {
+	for _, p := range all {
 		_ = p.Close()
+	}
+	if pump != nil {
+		pump.p.Wake()
+		<-pump.done
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,25 +253,29 @@ func (s *stack) close() {
 			st.closeLocked()
 		}
 	}
-	if s.open {
-		s.linger()
-		s.open = false
-		C.trc_close(s.ops)
-		C.free(unsafe.Pointer(s.events))
-		giveCopy(s.copy)
-	}
 }
 
-// linger lets closed connections say their last. mu is held.
-func (s *stack) linger() {
-	nobody := &poller{s: s}
-	for until := time.Now().Add(lingerFor); time.Now().Before(until); time.Sleep(200 * time.Microsecond) {
-		s.turn(nobody, 1)
-		var st C.struct_tr_stack_stats
-		if C.trc_stats(s.ops, &st); st.leaving == 0 {
-			return
-		}
+// settle runs a stopped stack once and returns how many connections have
+// something left that their peers lack.
+func (s *stack) settle(by *poller) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn(by, 1)
+	var st C.struct_tr_stack_stats
+	C.trc_stats(s.ops, &st)
+	return int(st.leaving)
+}
+
+// end gives the copy of lwIP back.
+func (s *stack) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open {
+		s.open = false
+		C.trc_close(s.ops)
 	}
+	C.free(unsafe.Pointer(s.events))
+	giveCopy(s.copy)
 }
 
 // reason turns the C side's error into Go's.

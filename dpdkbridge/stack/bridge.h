@@ -137,7 +137,7 @@ struct tr_stack_config {
 struct tr_stack_stats {
   uint64_t rx_frames, tx_frames, forwarded, refused, retransmits, timeouts, probes;
   uint64_t abandoned;   /* closed by Go, and aborted before the peer had everything */
-  uint64_t syn_dropped; /* too many connections were half open */
+  uint64_t syn_dropped; /* half-open connections that had to go for newer ones */
   uint32_t conns, leaving; /* leaving: closed by Go, the peer has not everything yet */
 };
 

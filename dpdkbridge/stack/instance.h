@@ -15,7 +15,7 @@ struct instance {
   struct tr_stack_config cfg;
   struct netif netif;
   struct tr_stack_stats stats;
-  uint64_t now_ms, ticked_ms, second_ms;
+  uint64_t now_ms, ticked_ms, second_ms, doubted_ms;
   uint64_t now_ns; /* of this turn */
   int64_t wall_ns; /* of this turn's burst */
   struct tr_conn *table[TR_TABLE];
@@ -27,6 +27,9 @@ struct instance {
 };
 
 extern struct instance tr_self;
+
+/* stack.c */
+void tr_doubt_neighbour(const ip_addr_t *to);
 
 /* conn.c */
 struct tr_conn *tr_dial(const struct tr_addr *to, const struct tr_addr *from, const struct tr_options *o, uint64_t handle,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -85,8 +86,10 @@ int tr_eal_init(int argc, char **argv) {
     rte_openlog_stream(f);
   }
   rte_log_set_global_level(RTE_LOG_NOTICE);
-  int r = rte_eal_init(argc, argv);
-  return r < 0 ? -rte_errno : 0;
+  if (rte_eal_init(argc, argv) < 0)
+    return -rte_errno;
+  (void)rmdir(rte_eal_get_runtime_dir()); /* empty: nothing is shared. Each start would leave one */
+  return 0;
 }
 
 uint64_t tr_now_ns(void) {
@@ -110,7 +113,7 @@ static int make_memory(struct tr_port *p, const struct tr_port_config *c, char *
   p->pool_size = c->mbufs;
   p->pool = rte_pktmbuf_pool_create(name, (unsigned)c->mbufs, 128, PRIV_SIZE, (uint16_t)RTE_ALIGN(room, 64), socket);
   if (p->pool == NULL)
-    return fail(err, len, "mempool", rte_errno);
+    return fail(err, len, "frame buffers (memory_mb too small for buffers and mtu?)", rte_errno);
   for (int i = 0; i < p->queues; i++) {
     snprintf(name, sizeof name, "tr_in_%u_%d", p->id, i);
     p->q[i].in = rte_ring_create(name, RING_SIZE, socket, RING_F_SC_DEQ);
@@ -247,17 +250,22 @@ void tr_port_info(struct tr_port *p, struct tr_port_info *out) {
 }
 
 int tr_port_counters(struct tr_port *p, struct tr_counter *out, int n) {
-  struct rte_eth_xstat_name names[256];
-  struct rte_eth_xstat values[256];
-  int have = rte_eth_xstats_get_names(p->id, names, 256);
-  if (have < 0 || have > 256 || rte_eth_xstats_get(p->id, values, 256) != have)
+  int have = rte_eth_xstats_get_names(p->id, NULL, 0); /* a NIC of many queues has hundreds */
+  if (have <= 0)
     return 0;
+  struct rte_eth_xstat_name *names = calloc((size_t)have, sizeof *names);
+  struct rte_eth_xstat *values = calloc((size_t)have, sizeof *values);
+  if (names == NULL || values == NULL || rte_eth_xstats_get_names(p->id, names, (unsigned)have) != have ||
+      rte_eth_xstats_get(p->id, values, (unsigned)have) != have)
+    have = 0;
   if (have > n)
     have = n;
   for (int i = 0; i < have; i++) {
     snprintf(out[i].name, sizeof out[i].name, "%.63s", names[i].name);
     out[i].value = values[i].value;
   }
+  free(names);
+  free(values);
   return have;
 }
 

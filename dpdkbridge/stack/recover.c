@@ -163,15 +163,33 @@ static void read_options(struct tr_conn *c, struct tcp_pcb *pcb, const struct op
  * does, and whoever floods never does. */
 #define HALF_OPEN 4096
 
-static err_t tr_before_accept(const struct tcp_hdr *h) {
-  if ((TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
-    return ERR_OK;
-  if (tr_self.half_open >= HALF_OPEN) {
+/* Makes room for newer connections: those that have not answered for longest go
+ * without a word, an eighth of them, so that a flood has the list walked seldom.
+ * lwIP's list begins with the newest. */
+static void drop_half_open(void) {
+  uint32_t n = 0, keep = HALF_OPEN - HALF_OPEN / 8;
+  for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+    n += pcb->state == SYN_RCVD;
+  tr_self.half_open = n;
+  if (n < HALF_OPEN)
+    return;
+  n = 0;
+  for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL; pcb = next) {
+    next = pcb->next;
+    if (pcb->state != SYN_RCVD || ++n <= keep)
+      continue;
+    tcp_abandon(pcb, 0);
     tr_self.stats.syn_dropped++;
-    return ERR_MEM;
   }
+  tr_self.half_open = keep;
+}
+
+static void before_accept(const struct tcp_hdr *h) {
+  if ((TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+    return;
+  if (tr_self.half_open >= HALF_OPEN)
+    drop_half_open();
   tr_self.half_open++;
-  return ERR_OK;
 }
 
 /* lwIP calls this before it looks at a segment. Its own counting of duplicates
@@ -179,8 +197,10 @@ static err_t tr_before_accept(const struct tcp_hdr *h) {
 err_t tr_before_input(struct tcp_pcb *pcb, struct tcp_hdr *h, unsigned short optlen, unsigned short opt1len,
                       unsigned char *opt2, struct pbuf *p) {
   (void)p;
-  if (pcb->state == LISTEN)
-    return tr_before_accept(h);
+  if (pcb->state == LISTEN) {
+    before_accept(h);
+    return ERR_OK;
+  }
   if (pcb != tr_self.hit || pcb->state < ESTABLISHED || pcb->callback_arg == NULL)
     return ERR_OK;
   struct tr_conn *c = pcb->callback_arg;
@@ -346,11 +366,17 @@ static void probe_tail(struct tr_conn *c, struct tcp_pcb *pcb) {
     tr_self.stats.probes++;
 }
 
+static void count_timeouts(struct tr_conn *c, struct tcp_pcb *pcb) {
+  if (pcb->nrtx > c->rexmits) {
+    tr_self.stats.timeouts++, c->timeouts++;
+    if (pcb->nrtx >= 2)
+      tr_doubt_neighbour(&pcb->remote_ip);
+  }
+  c->rexmits = pcb->nrtx;
+}
+
 static void tick(struct tr_conn *c, struct tcp_pcb *pcb) {
   uint64_t reorder = (uint64_t)c->srtt8 * 1000000u / 32 + patience(c) + 5000000u;
-  if (pcb->nrtx > c->rexmits)
-    tr_self.stats.timeouts++, c->timeouts++;
-  c->rexmits = pcb->nrtx;
   if (pcb->unacked == NULL)
     return;
   if ((pcb->flags & TF_SACK) == 0 || (pcb->flags & TF_RTO))
@@ -369,6 +395,8 @@ void tr_before_tick(void) {
   for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL; pcb = next) {
     next = pcb->next;
     half_open += pcb->state == SYN_RCVD;
+    if (pcb->state == SYN_SENT)
+      count_timeouts(pcb->callback_arg, pcb);
     if (pcb->state < ESTABLISHED)
       continue;
     if (pcb->callback_arg == NULL) {
@@ -382,6 +410,7 @@ void tr_before_tick(void) {
       tcp_abort(pcb);
       continue;
     }
+    count_timeouts(c, pcb);
     tick(c, pcb);
   }
   tr_self.half_open = half_open;

@@ -6,10 +6,14 @@
 
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
+#include "lwip/icmp6.h"
+#include "lwip/inet_chksum.h"
 #include "lwip/init.h"
 #include "lwip/ip.h"
 #include "lwip/ip4_frag.h"
 #include "lwip/nd6.h"
+#include "lwip/priv/nd6_priv.h"
+#include "lwip/prot/nd6.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
@@ -128,20 +132,56 @@ static void set_checks(int checked) {
 
 static void free_rx(struct pbuf *p) { tr_port_release(((struct rx_pbuf *)(void *)p)->mbuf); }
 
+/* Who asks for us by IPv6 tells his hardware address, perhaps a new one (RFC
+ * 4861, 7.2.3). lwIP keeps the one that it knows and answers to that, so that the
+ * asker never finds us. Stale: it is probed when it is used. */
+static void learn6(const uint8_t *f, int len) {
+  if (len < 86 || f[21] != ND6_HOPLIM || f[55] != 0 || f[78] != 1 || f[79] != 1)
+    return;
+  for (int i = 0; i < LWIP_ND6_NUM_NEIGHBORS; i++) {
+    struct nd6_neighbor_cache_entry *e = &neighbor_cache[i];
+    if (e->state <= ND6_INCOMPLETE || memcmp(e->next_hop_address.addr, f + 22, 16) != 0 || memcmp(e->lladdr, f + 80, 6) == 0)
+      continue;
+    memcpy(e->lladdr, f + 80, 6);
+    e->state = ND6_STALE;
+    e->counter.stale_time = 0;
+  }
+}
+
+/* ICMPv6: routes are the configuration's, so routers' offers and redirects are
+ * not heard; a path below the least MTU (RFC 8201, 4) would make segments of
+ * nothing. Of the rest, questions are answered by one stack of the port. */
+static int unwanted6(const uint8_t *f, int len) {
+  if (len < 62)
+    return 1;
+  switch (f[54]) {
+  case 2: /* packet too big */
+    return f[58] == 0 && f[59] == 0 && (f[60] << 8 | f[61]) < 1280;
+  case 134: /* router advertisement */
+  case 137: /* redirect */
+    return 1;
+  case 128: /* echo request */
+    return tr_self.cfg.quiet;
+  case 135: /* neighbour solicitation */
+    learn6(f, len);
+    return tr_self.cfg.quiet;
+  }
+  return 0;
+}
+
 /* Questions about our addresses are answered by one stack of the port only. The
  * others learn from them who asks, a changed hardware address above all: to
  * them an ARP request is a reply. */
-static int not_for_us(uint8_t *f, int len) {
-  if (!tr_self.cfg.quiet || len < 42)
+static int unwanted(uint8_t *f, int len) {
+  if (len < 42)
     return 0;
-  if (f[12] == 8 && f[13] == 6) {
-    if (f[20] == 0 && f[21] == 1)
-      f[21] = 2;
+  if (f[12] == 0x86 && f[13] == 0xdd)
+    return f[20] == 58 && unwanted6(f, len);
+  if (!tr_self.cfg.quiet || f[12] != 8)
     return 0;
-  }
-  if (f[12] == 8 && f[13] == 0)
-    return f[23] == 1; /* ICMP */
-  return f[12] == 0x86 && f[13] == 0xdd && f[20] == 58 && len > 54 && (f[54] == 135 || f[54] == 128);
+  if (f[13] == 6 && f[20] == 0 && f[21] == 1)
+    f[21] = 2;
+  return f[13] == 0 && f[23] == 1; /* ICMP */
 }
 
 static void input(struct tr_frame *f) {
@@ -151,7 +191,7 @@ static void input(struct tr_frame *f) {
     s->stats.forwarded++;
     return;
   }
-  if (not_for_us(f->data, f->len)) {
+  if (unwanted(f->data, f->len)) {
     tr_port_release(f->mbuf);
     return;
   }
@@ -183,6 +223,50 @@ static void input(struct tr_frame *f) {
   s->hit = NULL;
   if (c != NULL && !c->dead)
     tr_after_input(c);
+}
+
+/* ---- next hops ---------------------------------------------------------- */
+
+/* A multicast solicitation, as lwIP sends it for an address that it does not know. */
+static void ask6(const ip6_addr_t *target) {
+  struct netif *n = &tr_self.netif;
+  const ip6_addr_t *from = netif_ip6_addr(n, 0);
+  ip6_addr_t to;
+  struct pbuf *p = pbuf_alloc(PBUF_IP, sizeof(struct ns_header) + 8, PBUF_RAM);
+  if (p == NULL)
+    return;
+  struct ns_header *h = p->payload;
+  uint8_t *option = (uint8_t *)(h + 1);
+  memset(h, 0, p->len);
+  h->type = ICMP6_TYPE_NS;
+  ip6_addr_copy_to_packed(h->target_address, *target);
+  option[0] = option[1] = 1; /* the sender's hardware address, eight bytes in all */
+  memcpy(option + 2, n->hwaddr, 6);
+  ip6_addr_set_solicitednode(&to, target->addr[3]);
+  ip6_addr_assign_zone(&to, IP6_MULTICAST, n);
+  h->chksum = ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->len, from, &to);
+  (void)ip6_output_if(p, from, &to, ND6_HOPLIM, 0, IP6_NEXTH_ICMP6, n);
+  pbuf_free(p);
+}
+
+/* A peer has acknowledged nothing twice: perhaps the next hop's hardware address
+ * has changed and nobody told us. It is asked for again, once a tick whoever the
+ * peer; the old one is used until there is an answer. */
+void tr_doubt_neighbour(const ip_addr_t *to) {
+  struct netif *n = &tr_self.netif;
+  if (tr_self.now_ms - tr_self.doubted_ms < TCP_TMR_INTERVAL)
+    return;
+  tr_self.doubted_ms = tr_self.now_ms;
+  if (IP_IS_V4(to)) {
+    const ip4_addr_t *hop = ip_2_ip4(to);
+    if (!ip4_addr_netcmp(hop, netif_ip4_addr(n), netif_ip4_netmask(n)))
+      hop = netif_ip4_gw(n);
+    (void)etharp_request(n, hop);
+    return;
+  }
+  for (int i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++)
+    if (ip6_addr_cmp(&destination_cache[i].destination_addr, ip_2_ip6(to)))
+      ask6(&destination_cache[i].next_hop_addr);
 }
 
 /* ---- time --------------------------------------------------------------- */
@@ -262,6 +346,8 @@ static void close_stack(void) {
     tcp_abort(tcp_active_pcbs);
   while (tcp_tw_pcbs != NULL)
     tcp_abort(tcp_tw_pcbs);
+  for (int i = 0; i <= IP_REASS_MAXAGE; i++) /* fragments lie in buffers of the port */
+    ip_reass_tmr();
   tr_port_flush(s->cfg.port, s->cfg.queue);
   nd6_cleanup_netif(&s->netif);
   netif_remove(&s->netif); /* drops the frames that waited for an address */
