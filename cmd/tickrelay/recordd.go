@@ -86,12 +86,13 @@ var (
 	recordBytes     = desc("record_bytes", "Size of the recording on the device.")
 	recordRecovered = desc("record_recovered_records_total", "Records found in journals at the start.")
 	recordTorn      = desc("record_torn_bytes_total", "Bytes at the ends of those that were no whole block.")
+	recordDamaged   = desc("record_damaged_files_total", "Files that could not be read at the start and were renamed to NAME.damaged.")
 )
 
 // Describe implements prometheus.Collector.
 func (r *recordd) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{recordRecords, recordLost, recordGaps, recordDups, recordUnknown, recordFrames, recordSuspended,
-		recordSuspends, recordUnfit, recordFiles, recordFailures, recordBacklog, recordMerges, recordPruned, recordBytes, recordRecovered, recordTorn} {
+		recordSuspends, recordUnfit, recordFiles, recordFailures, recordBacklog, recordMerges, recordPruned, recordBytes, recordRecovered, recordTorn, recordDamaged} {
 		ch <- d
 	}
 }
@@ -123,4 +124,5 @@ func (r *recordd) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(recordBytes, float64(s.Bytes.Load()))
 	ch <- counter(recordRecovered, s.Recovered.Load())
 	ch <- counter(recordTorn, s.Torn.Load())
+	ch <- counter(recordDamaged, s.Damaged.Load())
 }

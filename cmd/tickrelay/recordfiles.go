@@ -21,22 +21,23 @@ func recordListCommand() *cobra.Command {
 		Long: `ls counts the rows of finished files (RECORDS) and of journals (OPEN), also while a
 recorder is at work. A row is a record; those that carry no event are among them, such as
 the heartbeats and key frames at an hour's beginning. "record verify --json" counts each
-sort.`,
+sort. A file that cannot be read is named, what the others hold is printed, and the exit
+code is 1.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			hours, err := record.List(args[0])
-			if err != nil {
+			if hours == nil {
 				return err
 			}
 			if asJSON {
-				return listJSON(c, hours)
+				return errors.Join(listJSON(c, hours), err)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
 			fmt.Fprintln(w, "VENUE\tCHANNEL\tHOUR\tFILES\tRECORDS\tOPEN\tBYTES")
 			for _, h := range hours {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", h.Venue, h.Channel, hourText(h.Start), h.Files, h.Rows, h.Open, h.Bytes)
 			}
-			return w.Flush()
+			return errors.Join(w.Flush(), err)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -139,13 +140,14 @@ func recordCompactCommand() *cobra.Command {
 		Use:   "compact DIR",
 		Short: "Make one file of each hour of a recording that nobody writes to",
 		Long: `compact turns what a recorder has left open into files and merges the files of each
-hour into one. A running recorder does the same by itself as hours end.`,
+hour into one. A running recorder does the same by itself as hours end. What cannot be
+read is set aside as NAME.damaged; all that went wrong is printed, and the exit code is 1.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			p := newProgress(c.ErrOrStderr(), "compact", -1)
 			n, err := record.Compact(c.Context(), args[0], p.set)
 			p.end()
-			if err == nil {
+			if err == nil || n > 0 {
 				fmt.Fprintf(c.OutOrStdout(), "hours %d\n", n)
 			}
 			return err
@@ -160,12 +162,14 @@ func recordConvertCommand() *cobra.Command {
 		Use:   "convert DIR",
 		Short: "A recording as JSON lines, as normalize prints them",
 		Long: `convert prints one JSON line per event, in order of time, full-depth books included;
-heartbeats are no events.
+heartbeats are no events. A file that cannot be read is named, the events of the others
+are printed, and the exit code is 1.
 With --from, book updates come from that time on; the state at it is not printed.`,
 		Example: "  tickrelay record convert --topics 'binance.trades.*' --from 2026-11-28T15:00:00Z DIR",
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			q := record.Query{Topics: topics}
+			var damaged []error
+			q := record.Query{Topics: topics, Damaged: func(err error) { damaged = append(damaged, err) }}
 			var err error
 			if _, err = parsePatterns(topics); err != nil {
 				return usageError{err}
@@ -187,7 +191,7 @@ With --from, book updates come from that time on; the state at it is not printed
 				return err
 			})
 			p.end()
-			return errors.Join(err, out.Flush())
+			return errors.Join(append(damaged, err, out.Flush())...)
 		},
 	}
 	c.Flags().StringSliceVar(&topics, "topics", []string{">"}, "topic patterns to print")

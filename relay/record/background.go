@@ -162,7 +162,7 @@ func (b *background) do(j job) error {
 		// for the same hours.
 		if err := b.mergeBefore(dir, j.before); err != nil {
 			b.stats.SealErrors.Add(1)
-			b.cfg.Log.Error("an hour's files are not merged; they stay as they are", "stream", j.s.String(), "err", err)
+			b.cfg.Log.Error("hours are not merged, or what they were made of is still there; nothing is missing or read twice", "stream", j.s.String(), "err", err)
 		}
 		return nil
 	}
@@ -171,6 +171,9 @@ func (b *background) do(j job) error {
 		return err
 	}
 	b.stats.Backlog.Add(-1)
+	if got.left != nil {
+		b.cfg.Log.Error("a journal is in a file, and still there", "stream", j.s.String(), "journal", j.journal, "err", got.left)
+	}
 	if got.torn > 0 {
 		b.stats.Torn.Add(uint64(got.torn))
 		b.cfg.Log.Error("a journal is damaged: what follows the damage is not in the recording", "stream", j.s.String(), "journal", j.journal, "torn_bytes", got.torn)
@@ -190,9 +193,14 @@ func (b *background) do(j job) error {
 	}
 	if parts = append(parts, name); len(parts) == mergeParts {
 		target := fileName{hour: name.hour, from: parts[0].from, to: name.to}
-		if err := b.sealer.merge(dir, parts, target, nil); err != nil {
+		left, err := b.sealer.merge(dir, parts, target, nil)
+		switch {
+		case err != nil:
 			b.cfg.Log.Warn("parts not merged; they stay as they are", "stream", j.s.String(), "err", err)
-		} else {
+		case left != nil:
+			b.cfg.Log.Warn("parts are merged, and still there", "stream", j.s.String(), "err", left)
+			fallthrough
+		default:
 			b.stats.Merges.Add(1)
 		}
 		parts = nil
@@ -212,10 +220,9 @@ func (b *background) mergeBefore(dir string, before int64) error {
 		if files[0].hour >= before {
 			continue
 		}
-		switch merged, err := b.sealer.mergeHour(dir, files, nil); {
-		case err != nil:
-			errs = append(errs, err)
-		case merged:
+		merged, err := b.sealer.mergeHour(dir, files, nil)
+		errs = append(errs, err)
+		if merged {
 			b.stats.Merges.Add(1)
 		}
 	}

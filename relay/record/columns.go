@@ -116,8 +116,12 @@ type rows struct {
 
 func (r *rows) len() int { return len(r.recs) }
 
-func (r *rows) reset() {
-	r.recs, r.epoch, r.arrival, r.syms = r.recs[:0], r.epoch[:0], r.arrival[:0], r.syms[:0]
+func (r *rows) reset() { r.cut(0) }
+
+// cut leaves the first n rows.
+func (r *rows) cut(n int) {
+	r.recs, r.epoch, r.arrival = r.recs[:n], r.epoch[:n], r.arrival[:n]
+	r.syms = r.syms[:min(n, len(r.syms))]
 }
 
 func (r *rows) add(rec *md.Record, epoch, arrival int64) {

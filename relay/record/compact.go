@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -9,7 +10,8 @@ import (
 // Compact brings a recording that nobody writes to in order: what a crash has left open
 // becomes files, and the files of each hour become one. progress, if not nil, is told
 // the rows that there are to do, and then of those done. It returns the number of hours
-// that it changed. ErrInUse if a recorder is at work; that one does the same by itself.
+// that it changed. What cannot be done keeps it from nothing else, and the error tells all
+// of it. ErrInUse if a recorder is at work; that one does the same by itself.
 func Compact(ctx context.Context, dir string, progress func(done, total int64)) (changed int, err error) {
 	cfg := Config{Dir: dir}.withDefaults()
 	lock, err := lockDir(dir)
@@ -22,19 +24,20 @@ func Compact(ctx context.Context, dir string, progress func(done, total int64)) 
 	if err != nil {
 		return 0, fmt.Errorf("record: %w", err)
 	}
+	var errs []error
 	for _, st := range streams {
 		got, err := s.recover(st.dir(dir))
 		if err != nil {
-			return 0, fmt.Errorf("record: recover %s: %w", st, err)
+			errs = append(errs, fmt.Errorf("record: recover %s: %w", st, err))
+			continue
 		}
+		errs = append(errs, got.errs...)
 		if got.journals > 0 {
 			changed++
 		}
 	}
 	hours, err := List(dir)
-	if err != nil {
-		return changed, err
-	}
+	errs = append(errs, err)
 	hours = slices.DeleteFunc(hours, func(h Hour) bool { return h.Open > 0 || len(h.names) == 1 && h.names[0].from < 0 })
 	total, done := int64(0), int64(0)
 	for _, h := range hours {
@@ -47,15 +50,13 @@ func Compact(ctx context.Context, dir string, progress func(done, total int64)) 
 	}
 	for _, h := range hours {
 		if err := ctx.Err(); err != nil {
-			return changed, err
+			return changed, errors.Join(append(errs, err)...)
 		}
 		merged, err := s.mergeHour(h.dir, h.names, step)
-		if err != nil {
-			return changed, err
-		}
+		errs = append(errs, err)
 		if merged {
 			changed++
 		}
 	}
-	return changed, nil
+	return changed, errors.Join(errs...)
 }

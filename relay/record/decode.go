@@ -104,15 +104,20 @@ func (g *groupReader) close() {
 	}
 }
 
-// next appends up to fillRows rows to out, with the numbers of their symbols. io.EOF at
-// the end.
-func (g *groupReader) next(out *rows) error {
+// next appends up to fillRows rows to out, with the numbers of their symbols; none where
+// there is an error. io.EOF at the end.
+func (g *groupReader) next(out *rows) (err error) {
 	n := int(min(g.left, fillRows))
 	if n == 0 {
 		return io.EOF
 	}
 	g.left -= int64(n)
 	at := out.len()
+	defer func() {
+		if err != nil {
+			out.cut(at)
+		}
+	}()
 	out.recs = append(out.recs, make([]md.Record, n)...)
 	out.epoch = append(out.epoch, make([]int64, n)...)
 	out.arrival = append(out.arrival, make([]int64, n)...)
@@ -135,6 +140,9 @@ func (g *groupReader) next(out *rows) error {
 func readFull(r parquet.ColumnChunkValueReader, v []parquet.Value) error {
 	for len(v) > 0 {
 		n, err := r.ReadValues(v)
+		if n == 0 && err == nil {
+			err = io.ErrNoProgress
+		}
 		v = v[n:]
 		if len(v) > 0 && err != nil {
 			if errors.Is(err, io.EOF) {

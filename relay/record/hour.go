@@ -21,6 +21,7 @@ import (
 type hourFiles struct {
 	hour  int64
 	files []*hourFile
+	bad   []error // files that cannot be read; they are not in files
 }
 
 // hourFile is a finished file or a journal.
@@ -40,6 +41,7 @@ const (
 // which a file is gone by the time it is opened, or a part is missing, is made again. So
 // is one that is another by the time its files are open: a large folder is not read at
 // one moment, and a journal that becomes a file meanwhile may be in the list as neither.
+// A file that cannot be read keeps nobody from the others.
 func openHour(dir string, hour int64) (*hourFiles, error) {
 	return openListed(dir, hour, func() ([]fileName, error) {
 		all, err := listFiles(dir)
@@ -70,37 +72,19 @@ func tryHour(dir string, hour int64, list func() ([]fileName, error)) (h *hourFi
 	h = &hourFiles{hour: hour}
 	done := -1
 	if len(all) > 0 && all[0].from < 0 {
-		f, err := openFile(filepath.Join(dir, all[0].String()))
-		if err != nil {
-			return h, errors.Is(err, fs.ErrNotExist), missingIsFine(err)
+		if f, gone := h.open(dir, all[0]); f != nil {
+			done = f.file.meta.to
+		} else if again = gone; len(all) > 1 {
+			done = all[1].from - 1 // nobody can say which parts were in it
 		}
-		h.files = append(h.files, &hourFile{name: all[0], file: f})
-		done, all = f.meta.to, all[1:]
+		all = all[1:]
 	}
 	keep, _ := current(all, done)
 	for _, name := range keep {
 		again = again || name.from != done+1
 		done = name.to
-		hf := &hourFile{name: name}
-		path := filepath.Join(dir, name.String())
-		if !name.journal {
-			hf.file, err = openFile(path)
-		} else if hf.f, err = os.Open(path); err == nil {
-			if hf.journal, err = newJournalReader(bufio.NewReaderSize(hf.f, 64<<10)); err != nil {
-				// Its header was never written, or a crash has damaged it: it holds nothing.
-				hf.f.Close()
-				err = nil
-				continue
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return h, true, nil
-		}
-		if err != nil {
-			h.close()
-			return nil, false, err
-		}
-		h.files = append(h.files, hf)
+		_, gone := h.open(dir, name)
+		again = again || gone
 	}
 	if len(keep) == 0 && len(h.files) > 0 {
 		return h, again, nil // the hour's complete file alone: nothing becomes of it
@@ -113,11 +97,29 @@ func tryHour(dir string, hour int64, list func() ([]fileName, error)) (h *hourFi
 	return h, again || !slices.Equal(listed, now), nil
 }
 
-func missingIsFine(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// open adds a file to the hour, or its error; gone: it is no longer there.
+func (h *hourFiles) open(dir string, name fileName) (f *hourFile, gone bool) {
+	f = &hourFile{name: name}
+	path := filepath.Join(dir, name.String())
+	var err error
+	if !name.journal {
+		f.file, err = openFile(path)
+	} else if f.f, err = os.Open(path); err == nil {
+		if f.journal, err = newJournalReader(bufio.NewReaderSize(f.f, 64<<10)); err != nil {
+			st, serr := f.f.Stat()
+			f.f.Close()
+			if serr == nil && st.Size() <= journalHeader {
+				return nil, false // its header was never written: it holds nothing
+			}
+			err = fmt.Errorf("record: %s: %w", path, err)
+		}
 	}
-	return err
+	if err != nil {
+		h.bad = append(h.bad, err)
+		return nil, errors.Is(err, fs.ErrNotExist)
+	}
+	h.files = append(h.files, f)
+	return f, false
 }
 
 func (h *hourFiles) close() {
@@ -149,10 +151,10 @@ func (f *hourFile) hasRecords(want func(string) bool) bool {
 	return false
 }
 
-// timeBounds are the least and the greatest receive time in a row group; false if the
-// file does not say.
-func (in *file) timeBounds(group int) (from, to int64, ok bool) {
-	c, is := in.pq.RowGroups()[group].ColumnChunks()[in.cols[colTsRecv]].(*parquet.FileColumnChunk)
+// bounds are the least and the greatest value of a column, of receive times or arrivals,
+// in a row group; false if the file does not say.
+func (in *file) bounds(col, group int) (from, to int64, ok bool) {
+	c, is := in.pq.RowGroups()[group].ColumnChunks()[in.cols[col]].(*parquet.FileColumnChunk)
 	if !is {
 		return 0, math.MaxInt64, false
 	}
@@ -161,6 +163,18 @@ func (in *file) timeBounds(group int) (from, to int64, ok bool) {
 		return 0, math.MaxInt64, false
 	}
 	return a.Int64(), b.Int64(), true
+}
+
+// arrivalEnd is the place in the hour after the file's last row. A merged file may have
+// holes, where a part could not be read.
+func (in *file) arrivalEnd() int64 {
+	end := in.meta.arrival + in.pq.NumRows()
+	for g := range in.pq.RowGroups() {
+		if _, last, ok := in.bounds(colArrival, g); ok {
+			end = max(end, last+1)
+		}
+	}
+	return end
 }
 
 // inOrder reports whether the rows of a row group are in the order of arrival. They

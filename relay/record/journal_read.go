@@ -105,6 +105,7 @@ type loaded struct {
 	head        journalHead
 	instruments map[uint32]md.Instrument
 	torn        int64 // bytes at the end that are no whole block
+	broken      error // what kept them from being read, if it is not what they say
 }
 
 // symbol names an instrument of the journal. A record whose instrument the relay never
@@ -160,11 +161,11 @@ func loadJournal(path string, l *loaded) error {
 	for {
 		at := j.next
 		recs, epoch, err := j.block()
-		if err == io.EOF {
-			break
-		}
 		if err != nil {
-			return fmt.Errorf("record: %s: %w", path, err)
+			if l.broken = nil; err != io.EOF {
+				l.broken = err // the device: what was read is good
+			}
+			break
 		}
 		l.recs = append(l.recs, recs...)
 		for i := range recs {

@@ -23,38 +23,51 @@ type Hour struct {
 	Unfit uint64 // numbers that are null in a DECIMAL column
 	dir   string
 	names []fileName
+	bad   []error // of files that cannot be read
 }
 
 // List says what a recording holds, in order of venue, channel and hour. A recorder may
-// be at work.
+// be at work. Of files that cannot be read the error tells, each by its path; the hours
+// are there all the same, with what the other files hold.
 func List(dir string) ([]Hour, error) {
+	hours, err := list(dir)
+	errs := []error{err}
+	for i := range hours {
+		errs = append(errs, hours[i].bad...)
+	}
+	return hours, errors.Join(errs...)
+}
+
+// list is List without the errors of the hours.
+func list(dir string) ([]Hour, error) {
 	streams, err := listStreams(dir)
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	var out []Hour
+	out, errs := []Hour{}, []error(nil)
 	for _, s := range streams {
 		all, err := listFiles(s.dir(dir))
 		if err != nil {
-			return nil, fmt.Errorf("record: %w", err)
+			errs = append(errs, fmt.Errorf("record: %w", err))
+			continue
 		}
 		for _, names := range byHour(all) {
 			h := Hour{Venue: s.venue, Channel: s.channel, Start: names[0].hour, dir: s.dir(dir), names: names}
-			if err := h.look(); err != nil {
-				return nil, err
-			}
+			h.look()
 			out = append(out, h)
 		}
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
-func (h *Hour) look() error {
+func (h *Hour) look() {
 	files, err := openHour(h.dir, h.Start)
 	if err != nil {
-		return err
+		h.bad = append(h.bad, fmt.Errorf("record: %w", err))
+		return
 	}
 	defer files.close()
+	h.bad = files.bad
 	for _, f := range files.files {
 		if st, err := os.Stat(filepath.Join(h.dir, f.name.String())); err == nil {
 			h.Bytes += st.Size()
@@ -65,14 +78,13 @@ func (h *Hour) look() error {
 			h.Unfit += f.file.meta.unfit
 			continue
 		}
+		var err error
 		for err == nil {
 			_, _, err = f.journal.block()
 		}
 		if !errors.Is(err, io.EOF) {
-			return err
+			h.bad = append(h.bad, fmt.Errorf("record: %w", err))
 		}
-		err = nil
 		h.Open += f.journal.next - f.journal.head.first
 	}
-	return nil
 }

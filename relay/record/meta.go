@@ -149,7 +149,7 @@ func readMeta(f *parquet.File) (*fileMeta, error) {
 	case "":
 		return nil, fmt.Errorf("not a recording: the file has no %s", keyFormat)
 	default:
-		return nil, fmt.Errorf("recording of format %s: this program reads %d", v, FormatVersion)
+		return nil, fmt.Errorf("recording of format %.20s: this program reads %d: %w", v, FormatVersion, errFormat)
 	}
 	m := &fileMeta{relay: get(keyRelay), instruments: map[string]md.Instrument{}, topics: map[string]topicMark{}}
 	var ok1, ok2 bool

@@ -116,7 +116,12 @@ func (r *Recorder) recover() error {
 			return fmt.Errorf("record: recover %s: %w", s, err)
 		}
 		for _, e := range got.errs {
-			r.cfg.Log.Warn("a journal cannot be read; it is kept under another name", "stream", s.String(), "err", e, "name", "*"+journalExt+damagedExt)
+			if a := (*aside)(nil); errors.As(e, &a) {
+				r.stats.Damaged.Add(1)
+				r.cfg.Log.Warn("a file of the recording cannot be read; it is kept under another name, and what it held is missing", "path", a.path, "name", filepath.Base(a.as), "reason", a.err)
+				continue
+			}
+			r.cfg.Log.Warn("a file is not deleted, whose records are in another one", "stream", s.String(), "err", e)
 		}
 		if got.journals > 0 {
 			r.cfg.Log.Info("recovered what the recorder before had open", "stream", s.String(), "records", got.records, "torn_bytes", got.torn)

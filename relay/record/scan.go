@@ -19,6 +19,9 @@ type Query struct {
 	Topics []string
 	// From and To bound Event.Time, ns since 1970 UTC: From ≤ Time < To. To 0: no end.
 	From, To int64
+	// Damaged, if not nil, is told of each file that cannot be read, and Scan goes on
+	// without what that file holds. nil: Scan ends with the first such error.
+	Damaged func(err error)
 }
 
 // Scan calls f with every event of the recording in dir that q selects, in order of
@@ -227,8 +230,22 @@ func (c *cursor) nextHour() error {
 	if c.now, err = openHour(c.dir, hour); err != nil {
 		return err
 	}
+	for _, bad := range c.now.bad {
+		if err := c.pass(bad); err != nil {
+			return err
+		}
+	}
 	c.asm = newAssembler(c.s, hour, c.want)
 	c.at, c.group = 0, 0
+	return nil
+}
+
+// pass returns the error of a file, or tells it.
+func (c *cursor) pass(err error) error {
+	if c.q.Damaged == nil {
+		return err
+	}
+	c.q.Damaged(err)
 	return nil
 }
 
@@ -242,8 +259,19 @@ func (c *cursor) fill() error {
 		} else {
 			err = c.c.fillFrom(f.journal, c.asm)
 		}
+		if err == nil {
+			return nil
+		}
 		if !errors.Is(err, io.EOF) {
-			return err
+			if err := c.pass(err); err != nil {
+				return err
+			}
+			c.c.reset() // the beginning of an event whose end is damaged
+			c.row = 0
+		}
+		if c.rd != nil {
+			c.rd.close()
+			c.rd = nil
 		}
 		c.at, c.group = c.at+1, 0
 	}
@@ -271,7 +299,7 @@ func (c *cursor) fillFile(f *hourFile) error {
 		}
 		group := c.group
 		c.group++
-		_, to, known := f.file.timeBounds(group)
+		_, to, known := f.file.bounds(colTsRecv, group)
 		if known && to < c.q.From && c.asm.clock < c.q.From || !f.hasRecords(c.want) {
 			if known {
 				c.asm.advance(to)

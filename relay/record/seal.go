@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,10 +19,12 @@ type sealer struct {
 	enc   *encoder
 	in    loaded
 	part  rows
+	// remove is os.Remove, or a test's.
+	remove func(path string) error
 }
 
 func newSealer(relay string, group int) *sealer {
-	return &sealer{relay: relay, group: group, enc: newEncoder()}
+	return &sealer{relay: relay, group: group, enc: newEncoder(), remove: os.Remove}
 }
 
 // sealed says what became of a journal.
@@ -31,11 +34,13 @@ type sealed struct {
 	unfit   uint64
 	torn    int64 // bytes at the journal's end that were no whole block
 	topics  map[string]topicMark
+	left    error // the journal is still there, or set aside; its records are in the file
 }
 
 // seal writes a journal's records into a file and deletes the journal. carry are the
 // last numbers of the stream's topics before it. Killed at any point it leaves the
-// journal, or the file, or both: then the file counts, see current.
+// journal, or the file, or both, as where the journal cannot be deleted: then the file
+// counts, see current.
 func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) {
 	if err := loadJournal(path, &s.in); err != nil {
 		return nil, err
@@ -46,7 +51,8 @@ func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) 
 func (s *sealer) sealLoaded(path string, carry map[string]topicMark) (*sealed, error) {
 	out := &sealed{records: int64(s.in.len()), torn: s.in.torn}
 	if s.in.len() == 0 {
-		return out, os.Remove(path)
+		out.left = s.done(path)
+		return out, nil
 	}
 	m := s.meta(carry)
 	out.topics = m.topics
@@ -70,7 +76,20 @@ func (s *sealer) sealLoaded(path string, carry map[string]topicMark) (*sealed, e
 	if st, err := os.Stat(target); err == nil {
 		out.bytes = st.Size()
 	}
-	return out, os.Remove(path)
+	out.left = s.done(path)
+	return out, nil
+}
+
+// done removes a journal that is in a file, as far as it could be read.
+func (s *sealer) done(path string) error {
+	if s.in.broken == nil {
+		return s.remove(path)
+	}
+	a, err := setAside(path, s.in.broken)
+	if err != nil {
+		return err
+	}
+	return a
 }
 
 // meta describes the file of the journal that was loaded.
@@ -122,14 +141,12 @@ type recovered struct {
 	records  int64                // taken out of journals
 	journals int
 	torn     int64
-	errs     []error // journals that could not be read; they are kept beside, renamed
+	errs     []error // what could not be read, each an *aside, or not be deleted
 }
 
-// damagedExt ends the name of a journal whose header is damaged.
-const damagedExt = ".damaged"
-
 // recover brings a stream's folder in order after whatever happened: unfinished files
-// go, files that others contain go, journals become files.
+// go, files that others contain go, those that cannot be read are set aside, journals
+// become files.
 func (s *sealer) recover(dir string) (*recovered, error) {
 	if err := removeTemporary(dir); err != nil {
 		return nil, err
@@ -140,13 +157,57 @@ func (s *sealer) recover(dir string) (*recovered, error) {
 	}
 	out := &recovered{topics: map[string]topicMark{}}
 	hours := byHour(all)
-	for i, files := range hours {
+	for i, good := len(hours)-1, 0; i >= 0; i-- {
 		// The last two are always looked into: their files know every topic's number.
-		if err := s.recoverHour(dir, files, i >= len(hours)-2, out); err != nil {
+		if files := hours[i]; good >= 2 && len(files) == 1 && files[0].from < 0 {
+			hours[i] = nil
+		} else if hours[i], err = s.readable(dir, files, out); err != nil {
+			return nil, err
+		} else if len(hours[i]) > 0 {
+			good++
+		}
+	}
+	for _, files := range hours {
+		if len(files) == 0 {
+			continue
+		}
+		if err := s.recoverHour(dir, files, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// readable sets aside those of an hour's finished files that cannot be read, and returns
+// the others: before anything goes because one of them has it.
+func (s *sealer) readable(dir string, files []fileName, out *recovered) (good []fileName, err error) {
+	for _, name := range files {
+		if !name.journal {
+			path := filepath.Join(dir, name.String())
+			f, err := openFile(path)
+			if err != nil {
+				if err := out.aside(path, err); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			f.close()
+		}
+		good = append(good, name)
+	}
+	return good, nil
+}
+
+// aside sets a file aside that cannot be read for the reason why, if that is the file's.
+func (r *recovered) aside(path string, why error) error {
+	if sound(why) {
+		return why
+	}
+	a, err := setAside(path, why)
+	if err == nil {
+		r.errs = append(r.errs, a)
+	}
+	return err
 }
 
 // byHour cuts a list of files into one per hour.
@@ -176,30 +237,43 @@ func removeTemporary(dir string) error {
 	return nil
 }
 
-// recoverHour does one hour and notes where to go on in it.
-func (s *sealer) recoverHour(dir string, files []fileName, recent bool, out *recovered) error {
-	done, journals := -1, false
-	for _, f := range files {
-		journals = journals || f.journal
-	}
-	if !journals && !recent && len(files) == 1 {
-		return nil // the usual case: nothing to look into
-	}
+// settle deletes the files of one hour whose records are in another one of it, and
+// returns the others. left says which could not be deleted; they do no harm.
+func (s *sealer) settle(dir string, files []fileName) (keep []fileName, left, err error) {
+	done := -1
 	if files[0].from < 0 {
 		f, err := openFile(filepath.Join(dir, files[0].String()))
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		done = f.meta.to
 		f.close()
 	}
 	keep, superseded := current(files, done)
-	for _, f := range superseded {
-		if err := os.Remove(filepath.Join(dir, f.String())); err != nil {
-			return err
+	return keep, s.removeAll(dir, superseded), nil
+}
+
+// removeAll deletes files of a folder.
+func (s *sealer) removeAll(dir string, names []fileName) error {
+	var errs []error
+	for _, n := range names {
+		if err := s.remove(filepath.Join(dir, n.String())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("record: its records are in another file, but it cannot be deleted: %w", err))
 		}
 	}
-	out.hour, out.next, out.arrival = files[0].hour, done+1, 0
+	return errors.Join(errs...)
+}
+
+// recoverHour does one hour and notes where to go on in it.
+func (s *sealer) recoverHour(dir string, files []fileName, out *recovered) error {
+	keep, left, err := s.settle(dir, files)
+	if err != nil {
+		return err
+	}
+	if left != nil {
+		out.errs = append(out.errs, left)
+	}
+	out.hour, out.next, out.arrival = files[0].hour, 0, 0
 	for _, f := range keep {
 		if err := s.recoverFile(dir, f, out); err != nil {
 			return err
@@ -211,23 +285,23 @@ func (s *sealer) recoverHour(dir string, files []fileName, recent bool, out *rec
 func (s *sealer) recoverFile(dir string, name fileName, out *recovered) error {
 	path := filepath.Join(dir, name.String())
 	if name.journal {
-		err := loadJournal(path, &s.in)
-		if errors.Is(err, errNoJournal) {
-			out.errs = append(out.errs, err)
-			return os.Rename(path, path+damagedExt)
-		}
-		if err != nil {
-			return err
+		if err := loadJournal(path, &s.in); err != nil {
+			return out.aside(path, err)
 		}
 		s.in.torn += int64(s.in.trim()) * md.RecordSize
 		got, err := s.sealLoaded(path, out.topics)
 		if err != nil {
 			return err
 		}
+		if got.left != nil {
+			out.errs = append(out.errs, got.left)
+		}
 		out.journals, out.records, out.torn = out.journals+1, out.records+got.records, out.torn+got.torn
+		if got.records > 0 || got.left != nil {
+			out.next = name.to + 1
+		}
 		if got.records > 0 {
-			out.topics = got.topics
-			out.next, out.arrival = name.to+1, s.in.head.first+got.records
+			out.topics, out.arrival = got.topics, s.in.head.first+got.records
 		}
 		return nil
 	}
@@ -237,7 +311,7 @@ func (s *sealer) recoverFile(dir string, name fileName, out *recovered) error {
 	}
 	defer f.close()
 	out.next = f.meta.to + 1
-	out.arrival = f.meta.arrival + f.pq.NumRows()
+	out.arrival = f.arrivalEnd()
 	out.topics = maps.Clone(f.meta.topics)
 	return nil
 }

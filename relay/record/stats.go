@@ -21,4 +21,5 @@ type Stats struct {
 	Bytes      atomic.Int64  // size of the recording on the device
 	Recovered  atomic.Uint64 // records found in journals at the start
 	Torn       atomic.Uint64 // bytes at the ends of those that were no whole block
+	Damaged    atomic.Uint64 // files that could not be read at the start and were set aside
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -75,18 +76,24 @@ func (c *Checked) problem(format string, args ...any) {
 // Verify reads a whole recording and compares what can be compared: every file opens
 // and decodes (pages carry checksums), every record of an hour is there once, in order of
 // receive time, decimals equal mantissa and exponent, and the numbers of each topic chain,
-// or a gap says which are missing. progress is as for Compact. It returns an error only
-// if it could not look.
+// or a gap says which are missing. What cannot be read is a problem and keeps it from
+// nothing else. progress is as for Compact. It returns an error only if it could not look.
 func Verify(ctx context.Context, dir string, progress func(done, total int64)) (*Checked, error) {
-	hours, err := List(dir)
-	if err != nil {
+	hours, err := list(dir)
+	if hours == nil {
 		return nil, err
+	}
+	out := &Checked{}
+	if err != nil {
+		out.problem("%v", err)
+	}
+	for _, path := range listAside(dir) {
+		out.problem("%s: set aside because it could not be read; what it held is not in the recording", path)
 	}
 	total := int64(0)
 	for _, h := range hours {
 		total += h.Rows + h.Open
 	}
-	out := &Checked{}
 	chains := map[string]*chain{}
 	for i := range hours {
 		if err := ctx.Err(); err != nil {
@@ -122,11 +129,22 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 		return err
 	}
 	defer files.close()
-	next := int64(0)
+	next := int64(0) // -1: nobody knows
+	broken := func(errs ...error) {
+		for _, err := range errs {
+			c.problem("%v", err)
+		}
+		if len(files.bad)+len(errs) > 0 {
+			clear(chains) // what is missing there has been told
+			next = -1
+		}
+	}
+	broken(files.bad...)
+	defer broken()
 	a := newAssembler(stream{h.Venue, h.Channel}, h.Start, func(string) bool { return true })
 	take := func(name string, r *rows) {
 		for i := range r.recs {
-			if r.arrival[i] != next {
+			if r.arrival[i] != next && next >= 0 {
 				c.problem("%s: record %d follows %d", name, r.arrival[i], next-1)
 			}
 			next = r.arrival[i] + 1
@@ -139,8 +157,10 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 		}
 	}
 	for _, f := range files.files {
+		broken() // nobody knows between which files the bad ones were
 		name := f.name.String()
 		if f.file == nil {
+			var err error
 			for err == nil {
 				var part rows
 				if err = part.fillFrom(f.journal, a); err == nil {
@@ -148,9 +168,8 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 				}
 			}
 			if !errors.Is(err, io.EOF) {
-				return err
+				broken(fmt.Errorf("%s: %w", filepath.Join(h.dir, name), err))
 			}
-			err = nil
 			continue
 		}
 		name = f.file.path
@@ -160,11 +179,12 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 			err := rd.readAll(&group)
 			rd.close()
 			if err != nil {
-				return err
+				broken(err)
+				continue
 			}
 			take(name, &group)
 			if err := c.decimals(f.file, g); err != nil {
-				return err
+				c.problem("%v", err)
 			}
 		}
 	}
