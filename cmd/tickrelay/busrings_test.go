@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tickrelay/relay/bus/natsserver"
+	"tickrelay/relay/record"
 	"tickrelay/ring"
 	"tickrelay/ring/md"
 )
@@ -110,6 +111,32 @@ func (k *taker) common(t *testing.T, o *taker, symbol string) (n int) {
 	return n
 }
 
+// recorded wants a recording to be whole, and its trades to be those that k has, under the
+// bus's epoch.
+func recorded(t *testing.T, dir string, k *taker, epoch string) {
+	t.Helper()
+	if by := agreed(t, dir); by["book"].Rows == 0 {
+		t.Errorf("recorded: %+v", by)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	err := record.Scan(t.Context(), dir, record.Query{Topics: []string{"binance.trades.>"}}, func(e record.Event) error {
+		for _, r := range e.Records {
+			if had, ok := k.trades[e.Topic.Symbol][r.Seq]; ok && r.Kind == md.KindTrade {
+				if had.Instrument = r.Instrument; had != r || strconv.FormatInt(e.Epoch, 10) != epoch {
+					return fmt.Errorf("%s: number %d is recorded as %+v of epoch %d, want %+v of %s", e.Topic, r.Seq, r, e.Epoch, had, epoch)
+				}
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil || n < 100 {
+		t.Errorf("%d trades of the origin are recorded: %v", n, err)
+	}
+}
+
 // TestStrategiesOfGatewayHost: on a host whose records come over the bus, strategies
 // attach and open their declared rings as beside a feed, and a gateway in a process
 // of its own serves what the bus brings.
@@ -134,7 +161,8 @@ listen: %s
 socket: %s/gw
 rings: [{strategy: beta, topics: ["binance.trades.BTC-USDT"], capacity: 65536}]
 bus: {nats: {url: %s, stream: ticks, subscribe: ["binance.trades.>", "binance.book.*"]}}
-`, id, listen, dir, nats.URL()))
+record: {dir: %s/rec}
+`, id, listen, dir, nats.URL(), dir))
 	start(t, "run", "--feeds-only", "-c", in).line("rings ")
 	host := start(t, "run", "--feeds-only", "-c", out)
 	beta := watchStrategy(t, host.line("rings "), "beta-bus-binance")
@@ -200,6 +228,7 @@ bus: {nats: {url: %s, stream: ticks, subscribe: ["binance.trades.>", "binance.bo
 	if !strings.Contains(gw.errors(), "topics of the bus come from the process with --feeds-only") {
 		t.Errorf("the gateway says\n%s", gw.errors())
 	}
+	recorded(t, filepath.Join(dir, "rec"), origin, epoch)
 }
 
 // TestCheckRingsOfBus: rings may want what comes over the bus, and nothing else.

@@ -9,6 +9,7 @@ import (
 
 	"tickrelay/relay/record"
 	"tickrelay/ring"
+	"tickrelay/ring/md"
 )
 
 // recordCapacity is the ring between a feed and the recorder, in records: what the
@@ -17,11 +18,13 @@ const recordCapacity = 1 << 17
 
 // recordd is the recorder of this process. The zero value: none.
 type recordd struct {
-	rec   *record.Recorder
-	rings *record.Rings
+	rec     *record.Recorder
+	rings   *record.Rings
+	fromBus []*ring.Segment // rings of what comes over the bus
 }
 
-// openRecorder makes the recorder beside the feeds, over rings in this process's memory.
+// openRecorder makes the recorder beside the feeds and the bus, over rings in this
+// process's memory.
 func (r *relayd) openRecorder() (err error) {
 	c := r.cfg.Record
 	if c == nil || c.Apart {
@@ -32,9 +35,30 @@ func (r *relayd) openRecorder() (err error) {
 	}
 	r.recorder.rings = record.NewRings(r.view)
 	if r.bus.in != nil {
-		r.log.Warn("the recording holds what this relay's own feeds bring, not what comes over the bus; set record.apart for that")
+		if err = r.recordBus(); err != nil {
+			return err
+		}
 	}
 	return r.addReader(&feedReader{name: "record", capacity: recordCapacity, add: func(c *ring.Consumer) { r.recorder.rings.Add(c) }})
+}
+
+// recordBus has the recorder read what comes over the bus, from the end of the history on.
+func (r *relayd) recordBus() error {
+	for _, v := range r.bus.in.Venues() {
+		m := r.meta("record")
+		m.Name = ringName("record", busName(v.Venue))
+		seg := ring.NewHeap(recordCapacity, m)
+		r.recorder.fromBus = append(r.recorder.fromBus, seg)
+		c, err := ring.OpenConsumer(seg)
+		if err != nil {
+			return err
+		}
+		r.recorder.rings.Add(c)
+		if _, err := r.bus.in.Attach(v.Venue, seg, func(uint32, md.Channel) bool { return true }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startRecorder runs it. What the feeds publish up to their end is recorded too.
@@ -65,7 +89,11 @@ func (r *recordd) close() error {
 	if r.rec == nil {
 		return nil
 	}
-	return errors.Join(r.rec.Close(), r.rings.Close())
+	errs := []error{r.rec.Close(), r.rings.Close()}
+	for _, seg := range r.fromBus {
+		errs = append(errs, seg.Close())
+	}
+	return errors.Join(errs...)
 }
 
 var (
