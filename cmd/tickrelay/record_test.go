@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"tickrelay/relay/record"
 	"tickrelay/ring"
+	"tickrelay/ring/md"
 )
 
 // recordedRelay is a configuration of a relay of its own on a simulated exchange, with a
@@ -199,6 +201,92 @@ func TestRecordApart(t *testing.T) {
 	if c := counts["trades"]; gaps != c.Gaps || c.State != 0 {
 		t.Errorf("%d gaps in lines of %+v", gaps, c)
 	}
+}
+
+// TestRecordDamaged: a file that cannot be read is named, the others are read all the
+// same, and the exit code tells.
+func TestRecordDamaged(t *testing.T) {
+	dir := t.TempDir()
+	hour := func(venue, name string) string {
+		path := filepath.Join(dir, venue, "trades", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bad := hour("okx", "2026-11-28T15.parquet")
+	if err := os.WriteFile(bad, []byte("PAR1 and then nothing"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 28, 15, 1, 0, 0, time.UTC).UnixNano()
+	rec, err := record.New(record.Config{Dir: dir, MinFree: 1, Topics: []string{"binance.>"}, Now: func() int64 { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside := bad + ".damaged"
+	if _, err := os.Stat(aside); err != nil || rec.Stats().Damaged.Load() != 1 {
+		t.Fatal(err, rec.Stats().Damaged.Load())
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := rec.Run(ended, oneTrade(t, at)); err != nil { // it takes what waits in the ring
+		t.Fatal(err)
+	}
+	if err := os.Rename(aside, bad); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"ls":            "binance  trades   2026-11-28T15  1      2        0",
+		"ls --json":     `"venue":"binance","channel":"trades","hour":"2026-11-28T15:00:00Z","files":1,"records":2`,
+		"verify":        "records 2\n",
+		"verify --json": `"venue":"binance","channel":"trades","hours":1,"records":2`,
+		"convert":       `"topic":"binance.trades.BTC-USDT","seq":1`,
+	} {
+		out, errs, code := tickrelay(t, append(append([]string{"record"}, strings.Fields(args)...), dir)...)
+		if code != exitFailed || !strings.Contains(out, want) || !strings.Contains(errs, bad) {
+			t.Errorf("%s: exit %d, no %q\n%s%s", args, code, want, out, errs)
+		}
+	}
+	out, errs, code := tickrelay(t, "record", "compact", dir)
+	if code != exitFailed || !strings.Contains(out, "hours 1\n") || !strings.Contains(errs, filepath.Base(aside)) {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code = tickrelay(t, "record", "verify", dir); code != exitFailed || !strings.Contains(errs, aside) {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if err := os.Remove(aside); err != nil {
+		t.Fatal(err)
+	}
+	verified(t, dir)
+}
+
+// oneTrade is a ring with a topic's heartbeat and one trade.
+func oneTrade(t *testing.T, at int64) record.Source {
+	t.Helper()
+	table, err := md.CreateTable(make([]byte, md.TableSize(4)), 4, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := table.Add(md.Instrument{Venue: md.VenueBinance, Symbol: "BTC-USDT", PriceExp: -2, SizeExp: -5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seg := ring.NewHeap(64, ring.Meta{})
+	c, err := ring.OpenConsumer(seg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := ring.NewPublisher(ring.PublisherConfig{Venue: md.VenueBinance, Epoch: at})
+	if _, err := pub.Attach(seg, func(uint32, md.Channel) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	rec := md.Record{Kind: md.KindTrade, Flags: md.FlagFirst | md.FlagLast, Venue: md.VenueBinance, Instrument: id, Seq: 1, TsRecv: at, TsEvent: at, Price: 6412345, Size: 7, PriceExp: -2, SizeExp: -5, Side: md.SideBuy}
+	topic := pub.AddTopic(id, md.ChannelTrades, nil)
+	for pub.Turn(at) { // the ring begins with the topic's number
+	}
+	pub.Publish(topic, []md.Record{rec})
+	pub.Flush()
+	return record.NewRings(table.View(), c)
 }
 
 // TestRecordUsage: wrong flags and a wrong configuration say what is wrong.

@@ -26,7 +26,7 @@ func Compact(ctx context.Context, dir string, progress func(done, total int64)) 
 	}
 	var errs []error
 	for _, st := range streams {
-		got, err := s.recover(st.dir(dir))
+		got, err := s.recover(st.dir(dir), cfg.Now())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("record: recover %s: %w", st, err))
 			continue

@@ -52,6 +52,26 @@ func setAside(path string, why error) (*aside, error) {
 	}
 }
 
+// badFile is a file that cannot be read; its text is that of err.
+type badFile struct {
+	path string
+	err  error
+}
+
+// Error implements error.
+func (b *badFile) Error() string { return b.err.Error() }
+
+// Unwrap is the reason.
+func (b *badFile) Unwrap() error { return b.err }
+
+// setAside sets it aside, unless the reason lies elsewhere.
+func (b *badFile) setAside() (*aside, error) {
+	if sound(b.err) {
+		return nil, b.err
+	}
+	return setAside(b.path, b.err)
+}
+
 // sound reports whether the reason for which a file was not opened lies outside the file:
 // then it is left as it is.
 func sound(err error) bool {

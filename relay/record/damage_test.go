@@ -182,7 +182,7 @@ func TestDamagedAgain(t *testing.T) {
 	s.add(heartbeat(0, md.ChannelTrades, 5, 45, at))
 	s.record(t, Config{Dir: dir, MinFree: 1, Now: func() int64 { return at }})
 	lines, _ := numbers(t, dir, btc)
-	wantLines(t, lines, "heartbeat 0, gap 16-45 disconnect, heartbeat 45")
+	wantLines(t, lines, "heartbeat 0, heartbeat 15, gap 16-45 disconnect, heartbeat 45")
 }
 
 // TestHole: a merged file that lacks a part has rows after the hole; the hour goes on
@@ -241,7 +241,7 @@ func TestNotDeleted(t *testing.T) {
 		}
 		rows()
 	}
-	if got, err := s.recover(folder); err != nil || len(got.errs) == 0 || got.next != 3 {
+	if got, err := s.recover(folder, testHour+3*hourNs); err != nil || len(got.errs) == 0 || got.next != 3 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	rows()

@@ -21,7 +21,7 @@ import (
 type hourFiles struct {
 	hour  int64
 	files []*hourFile
-	bad   []error // files that cannot be read; they are not in files
+	bad   []*badFile // files that cannot be read; they are not in files
 }
 
 // hourFile is a finished file or a journal.
@@ -115,7 +115,7 @@ func (h *hourFiles) open(dir string, name fileName) (f *hourFile, gone bool) {
 		}
 	}
 	if err != nil {
-		h.bad = append(h.bad, err)
+		h.bad = append(h.bad, &badFile{path, err})
 		return nil, errors.Is(err, fs.ErrNotExist)
 	}
 	h.files = append(h.files, f)

@@ -17,7 +17,7 @@ import (
 //
 //	 0  magic "TRJRNL\x00\x01"   8  version u32   12  venue u16, channel u8, 0
 //	16  hour i64   24  part u32, 0 u32   32  arrival of the first record i64
-//	40  0 …        60  crc32c of the bytes before
+//	40  serial i64   48  0 …   60  crc32c of the bytes before
 //	64  blocks: type u32, payload bytes u32, epoch i64, 0 u32, crc32c of these and
 //	    the payload u32, payload
 //
@@ -43,6 +43,7 @@ type journalHead struct {
 	hour   int64
 	part   int
 	first  int64 // arrival of the first record
+	serial int64 // of the stream's journals, in the order of writing; 0: not said
 }
 
 func (h *journalHead) append(b []byte) []byte {
@@ -55,6 +56,7 @@ func (h *journalHead) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(h.part))
 	b = binary.LittleEndian.AppendUint32(b, 0)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.first))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.serial))
 	b = append(b, make([]byte, journalHeader-4-(len(b)-at))...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
 }
@@ -70,7 +72,7 @@ func parseJournalHead(b []byte) (h journalHead, err error) {
 	}
 	h.stream = stream{md.Venue(binary.LittleEndian.Uint16(b[12:])), md.Channel(b[14])}
 	h.hour, h.part = int64(binary.LittleEndian.Uint64(b[16:])), int(binary.LittleEndian.Uint32(b[24:]))
-	h.first = int64(binary.LittleEndian.Uint64(b[32:]))
+	h.first, h.serial = int64(binary.LittleEndian.Uint64(b[32:])), int64(binary.LittleEndian.Uint64(b[40:]))
 	if !h.stream.venue.Known() || h.stream.channel == md.ChannelAll || h.stream.channel >= md.NumChannels || h.first < 0 || h.hour != hourOf(h.hour) {
 		return h, errors.New("journal header makes no sense")
 	}
@@ -96,7 +98,6 @@ type journal struct {
 	pending []md.Record
 	block   []byte
 	known   map[uint32]entryKey // instruments in the file
-	dirty   bool                // written since the last sync
 }
 
 // entryKey tells instrument entries of one number apart.
@@ -125,7 +126,6 @@ func (j *journal) write(b []byte) error {
 	n, err := j.f.WriteAt(b, j.size)
 	if err == nil {
 		j.size += int64(len(b))
-		j.dirty = true
 		return nil
 	}
 	if n > 0 {

@@ -139,7 +139,7 @@ func TestHalfEvent(t *testing.T) {
 	if n := scan(); n != 510 {
 		t.Errorf("%d records scanned, want 510", n)
 	}
-	got, err := newSealer("r", 1024).recover(st.dir(root))
+	got, err := newSealer("r", 1024).recover(st.dir(root), testHour+hourNs)
 	if err != nil || got.records != 510 || got.arrival != 510 || got.topics[testSymbol(0)].Seq != 510 || got.torn != md.RecordSize {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -67,7 +67,9 @@ func (h *Hour) look() {
 		return
 	}
 	defer files.close()
-	h.bad = files.bad
+	for _, bad := range files.bad {
+		h.bad = append(h.bad, bad)
+	}
 	for _, f := range files.files {
 		if st, err := os.Stat(filepath.Join(h.dir, f.name.String())); err == nil {
 			h.Bytes += st.Size()

@@ -25,6 +25,7 @@ const (
 	keyHour        = "tickrelay.hour"
 	keyParts       = "tickrelay.parts"
 	keyArrival     = "tickrelay.arrival"
+	keySerial      = "tickrelay.serial"
 	keyInstruments = "tickrelay.instruments"
 	keyTopics      = "tickrelay.topics"
 	keyUnfit       = "tickrelay.decimals_unfit"
@@ -37,6 +38,7 @@ type fileMeta struct {
 	hour     int64
 	from, to int   // parts
 	arrival  int64 // of its first record
+	serial   int64 // of its journal, the last one's of several; 0: not said
 	unfit    uint64
 	// instruments are those of which the file has records, topics all that the
 	// stream ever told, each with its last number.
@@ -136,7 +138,7 @@ func (m *fileMeta) pairs() ([][2]string, error) {
 		{keyFormat, strconv.Itoa(FormatVersion)}, {keyRelay, m.relay},
 		{keyVenue, m.stream.venue.String()}, {keyChannel, m.stream.channel.String()},
 		{keyHour, time.Unix(0, m.hour).UTC().Format(time.RFC3339)}, {keyParts, fmt.Sprintf("%d-%d", m.from, m.to)},
-		{keyArrival, strconv.FormatInt(m.arrival, 10)},
+		{keyArrival, strconv.FormatInt(m.arrival, 10)}, {keySerial, strconv.FormatInt(m.serial, 10)},
 		{keyUnfit, strconv.FormatUint(m.unfit, 10)}, {keyInstruments, string(instruments)}, {keyTopics, string(topics)},
 	}, nil
 }
@@ -169,6 +171,7 @@ func readMeta(f *parquet.File) (*fileMeta, error) {
 	if m.arrival, err = strconv.ParseInt(get(keyArrival), 10, 64); err != nil {
 		return nil, fmt.Errorf("%s: %w", keyArrival, err)
 	}
+	m.serial, _ = strconv.ParseInt(get(keySerial), 10, 64) // files of earlier versions do not say
 	m.unfit, _ = strconv.ParseUint(get(keyUnfit), 10, 64)
 	var list []instrumentJSON
 	if err := json.Unmarshal([]byte(get(keyInstruments)), &list); err != nil {
@@ -193,7 +196,7 @@ func readMeta(f *parquet.File) (*fileMeta, error) {
 
 // merge adds what a later file of the same hour says.
 func (m *fileMeta) merge(next *fileMeta) {
-	m.to, m.unfit = next.to, m.unfit+next.unfit
+	m.to, m.serial, m.unfit = next.to, max(m.serial, next.serial), m.unfit+next.unfit
 	for s, in := range next.instruments {
 		m.instruments[s] = in
 	}

@@ -144,6 +144,20 @@ func listFiles(dir string) ([]fileName, error) {
 	return out, err
 }
 
+// byHour cuts a list of files into one per hour.
+func byHour(all []fileName) [][]fileName {
+	var out [][]fileName
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].hour == all[0].hour {
+			n++
+		}
+		out = append(out, all[:n:n])
+		all = all[n:]
+	}
+	return out
+}
+
 func compareBool(a, b bool) int {
 	switch {
 	case a == b:

@@ -111,18 +111,11 @@ func (r *Recorder) recover() error {
 		return fmt.Errorf("record: %w", err)
 	}
 	for _, s := range streams {
-		got, err := r.back.sealer.recover(s.dir(r.cfg.Dir))
+		got, err := r.back.sealer.recover(s.dir(r.cfg.Dir), r.cfg.Now())
 		if err != nil {
 			return fmt.Errorf("record: recover %s: %w", s, err)
 		}
-		for _, e := range got.errs {
-			if a := (*aside)(nil); errors.As(e, &a) {
-				r.stats.Damaged.Add(1)
-				r.cfg.Log.Warn("a file of the recording cannot be read; it is kept under another name, and what it held is missing", "path", a.path, "name", filepath.Base(a.as), "reason", a.err)
-				continue
-			}
-			r.cfg.Log.Warn("a file is not deleted, whose records are in another one", "stream", s.String(), "err", e)
-		}
+		r.tell(s, got.errs)
 		if got.journals > 0 {
 			r.cfg.Log.Info("recovered what the recorder before had open", "stream", s.String(), "records", got.records, "torn_bytes", got.torn)
 		}
@@ -130,10 +123,26 @@ func (r *Recorder) recover() error {
 		r.stats.Torn.Add(uint64(got.torn))
 		p := r.partition(s)
 		p.hour, p.next, p.arrival, p.last = got.hour, got.next, got.arrival, got.topics
+		p.newest, p.serial = got.newest, got.serial+1
+		if got.newest > r.cfg.Now()+clockSlack {
+			r.cfg.Log.Warn("the recording has hours that are still to come: a clock is or was wrong; records go into the hour of now", "stream", s.String(), "hour", time.Unix(0, got.newest).UTC())
+		}
 		r.back.carry[s] = got.topics
 		r.back.mergeOld(s, hourOf(r.cfg.Now()))
 	}
 	return nil
+}
+
+// tell says what is wrong with files.
+func (r *Recorder) tell(s stream, errs []error) {
+	for _, e := range errs {
+		if a := (*aside)(nil); errors.As(e, &a) {
+			r.stats.Damaged.Add(1)
+			r.cfg.Log.Warn("a file of the recording cannot be read; it is kept under another name, and what it held is missing", "path", a.path, "name", filepath.Base(a.as), "reason", a.err)
+			continue
+		}
+		r.cfg.Log.Warn("a file is not deleted, whose records are in another one", "stream", s.String(), "err", e)
+	}
 }
 
 func (r *Recorder) partition(s stream) *partition {
@@ -271,10 +280,11 @@ func (r *Recorder) tick(now int64) {
 			p.clock = max(p.clock, hour)
 			r.roll(p, hour, r.session)
 		case p.j != nil && p.hour < hour:
+			p.clock = max(p.clock, hour)
 			r.seal(p)
 			r.back.mergeOld(p.stream, hour)
-		case p.j != nil && now-p.opened >= int64(r.cfg.Seal):
-			r.seal(p)
+		case p.j != nil && (now-p.opened >= int64(r.cfg.Seal) || now < min(p.opened, p.hour)-clockSlack):
+			r.seal(p) // it is old, or the clock was set back
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // prune deletes hours that ended longer ago than keep, and then the oldest ones of the
-// whole recording until it is no larger than limit bytes. The newest hour of a stream
-// and hours with a journal stay. It returns the size that is left, journals included.
+// whole recording until it is no larger than limit bytes. The newest hour of a stream,
+// that of now and hours with a journal stay. It returns the size that is left, journals included.
 func prune(root string, keep time.Duration, limit, now int64) (size int64, gone int, err error) {
 	streams, err := listStreams(root)
 	if err != nil {
@@ -40,7 +40,8 @@ func prune(root string, keep time.Duration, limit, now int64) (size int64, gone 
 				}
 			}
 			size += h.bytes
-			if i < len(hours)-1 && !slices.ContainsFunc(files, func(f fileName) bool { return f.journal }) {
+			under := h.start <= now+clockSlack && now-clockSlack < h.start+hourNs // way
+			if i < len(hours)-1 && !under && !slices.ContainsFunc(files, func(f fileName) bool { return f.journal }) {
 				old = append(old, h)
 			}
 		}

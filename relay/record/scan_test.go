@@ -180,7 +180,7 @@ func TestRecover(t *testing.T) {
 			second := writeJournal(t, root, testStream, testHour, 1, int64(len(a)), b)
 			damage(t, testStream.dir(root), first, second)
 			s := newSealer("test", 1000)
-			got, err := s.recover(testStream.dir(root))
+			got, err := s.recover(testStream.dir(root), testHour+hourNs)
 			if err != nil || len(got.errs) > 0 || got.next != 2 || got.arrival != int64(len(a)+len(b)) || got.topics[testSymbol(1)].Seq != seqs[1] {
 				t.Fatalf("%+v, %v", got, err)
 			}

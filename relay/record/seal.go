@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -95,7 +94,7 @@ func (s *sealer) done(path string) error {
 // meta describes the file of the journal that was loaded.
 func (s *sealer) meta(carry map[string]topicMark) *fileMeta {
 	h := s.in.head
-	m := &fileMeta{relay: s.relay, stream: h.stream, hour: h.hour, from: h.part, to: h.part, arrival: h.first,
+	m := &fileMeta{relay: s.relay, stream: h.stream, hour: h.hour, from: h.part, to: h.part, arrival: h.first, serial: h.serial,
 		instruments: map[string]md.Instrument{}, topics: map[string]topicMark{}}
 	for symbol, t := range carry {
 		t.Records = 0
@@ -132,111 +131,6 @@ func (t *topicMark) mark(r *md.Record, epoch int64) {
 	t.Seq = max(t.Seq, r.Seq)
 }
 
-// recovered is what recovery found of one stream.
-type recovered struct {
-	topics   map[string]topicMark // last numbers, by symbol
-	hour     int64                // the newest
-	next     int                  // its next part
-	arrival  int64                // its next record's place
-	records  int64                // taken out of journals
-	journals int
-	torn     int64
-	errs     []error // what could not be read, each an *aside, or not be deleted
-}
-
-// recover brings a stream's folder in order after whatever happened: unfinished files
-// go, files that others contain go, those that cannot be read are set aside, journals
-// become files.
-func (s *sealer) recover(dir string) (*recovered, error) {
-	if err := removeTemporary(dir); err != nil {
-		return nil, err
-	}
-	all, err := listFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	out := &recovered{topics: map[string]topicMark{}}
-	hours := byHour(all)
-	for i, good := len(hours)-1, 0; i >= 0; i-- {
-		// The last two are always looked into: their files know every topic's number.
-		if files := hours[i]; good >= 2 && len(files) == 1 && files[0].from < 0 {
-			hours[i] = nil
-		} else if hours[i], err = s.readable(dir, files, out); err != nil {
-			return nil, err
-		} else if len(hours[i]) > 0 {
-			good++
-		}
-	}
-	for _, files := range hours {
-		if len(files) == 0 {
-			continue
-		}
-		if err := s.recoverHour(dir, files, out); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// readable sets aside those of an hour's finished files that cannot be read, and returns
-// the others: before anything goes because one of them has it.
-func (s *sealer) readable(dir string, files []fileName, out *recovered) (good []fileName, err error) {
-	for _, name := range files {
-		if !name.journal {
-			path := filepath.Join(dir, name.String())
-			f, err := openFile(path)
-			if err != nil {
-				if err := out.aside(path, err); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			f.close()
-		}
-		good = append(good, name)
-	}
-	return good, nil
-}
-
-// aside sets a file aside that cannot be read for the reason why, if that is the file's.
-func (r *recovered) aside(path string, why error) error {
-	if sound(why) {
-		return why
-	}
-	a, err := setAside(path, why)
-	if err == nil {
-		r.errs = append(r.errs, a)
-	}
-	return err
-}
-
-// byHour cuts a list of files into one per hour.
-func byHour(all []fileName) [][]fileName {
-	var out [][]fileName
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].hour == all[0].hour {
-			n++
-		}
-		out = append(out, all[:n:n])
-		all = all[n:]
-	}
-	return out
-}
-
-func removeTemporary(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*"+temporaryExt))
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if err := os.Remove(n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // settle deletes the files of one hour whose records are in another one of it, and
 // returns the others. left says which could not be deleted; they do no harm.
 func (s *sealer) settle(dir string, files []fileName) (keep []fileName, left, err error) {
@@ -262,56 +156,4 @@ func (s *sealer) removeAll(dir string, names []fileName) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// recoverHour does one hour and notes where to go on in it.
-func (s *sealer) recoverHour(dir string, files []fileName, out *recovered) error {
-	keep, left, err := s.settle(dir, files)
-	if err != nil {
-		return err
-	}
-	if left != nil {
-		out.errs = append(out.errs, left)
-	}
-	out.hour, out.next, out.arrival = files[0].hour, 0, 0
-	for _, f := range keep {
-		if err := s.recoverFile(dir, f, out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *sealer) recoverFile(dir string, name fileName, out *recovered) error {
-	path := filepath.Join(dir, name.String())
-	if name.journal {
-		if err := loadJournal(path, &s.in); err != nil {
-			return out.aside(path, err)
-		}
-		s.in.torn += int64(s.in.trim()) * md.RecordSize
-		got, err := s.sealLoaded(path, out.topics)
-		if err != nil {
-			return err
-		}
-		if got.left != nil {
-			out.errs = append(out.errs, got.left)
-		}
-		out.journals, out.records, out.torn = out.journals+1, out.records+got.records, out.torn+got.torn
-		if got.records > 0 || got.left != nil {
-			out.next = name.to + 1
-		}
-		if got.records > 0 {
-			out.topics, out.arrival = got.topics, s.in.head.first+got.records
-		}
-		return nil
-	}
-	f, err := openFile(path)
-	if err != nil {
-		return err
-	}
-	defer f.close()
-	out.next = f.meta.to + 1
-	out.arrival = f.arrivalEnd()
-	out.topics = maps.Clone(f.meta.topics)
-	return nil
 }

@@ -14,13 +14,7 @@ import (
 // store puts an event into its journal; false if it could not be taken.
 func (r *Recorder) store(t *topic, ev []md.Record) bool {
 	p := t.p
-	now := r.now
-	if last := &ev[len(ev)-1]; last.Flags&md.FlagSnapshot == 0 {
-		p.clock = max(p.clock, min(last.TsRecv, now+hourNs)) // a time from nowhere must not carry the hours away
-	} else if p.clock == 0 {
-		p.clock = now
-	}
-	if !r.room(t, max(hourOf(p.clock), p.hour)) {
+	if !r.room(t, p.hourFor(&ev[len(ev)-1], r.now)) {
 		return false
 	}
 	switch {
@@ -78,7 +72,9 @@ func (r *Recorder) roll(p *partition, hour int64, session int) bool {
 	if p.j != nil && !r.seal(p) {
 		return false
 	}
-	if err := p.open(hour, r.cfg.Now(), session); err != nil {
+	told, err := p.open(hour, r.cfg.Now(), session)
+	r.tell(p.stream, told)
+	if err != nil {
 		r.suspend(err)
 		return false
 	}

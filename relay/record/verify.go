@@ -94,36 +94,32 @@ func Verify(ctx context.Context, dir string, progress func(done, total int64)) (
 	for _, h := range hours {
 		total += h.Rows + h.Open
 	}
-	chains := map[string]*chain{}
+	topics := chains{}
 	for i := range hours {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
 		h := &hours[i]
+		if i == 0 || hours[i-1].dir != h.dir {
+			topics.judge(out)
+			topics = chains{}
+			out.Channels = append(out.Channels, ChannelCounts{Venue: h.Venue, Channel: h.Channel})
+		}
 		n := Counts{Hours: 1}
-		if err := out.hour(h, &n, chains); err != nil {
+		if err := out.hour(h, &n, topics); err != nil {
 			out.problem("%s.%s: %v", h.Venue, h.Channel, err)
 		}
 		out.add(n)
-		if k := len(out.Channels); k == 0 || out.Channels[k-1].Venue != h.Venue || out.Channels[k-1].Channel != h.Channel {
-			out.Channels = append(out.Channels, ChannelCounts{Venue: h.Venue, Channel: h.Channel})
-		}
 		out.Channels[len(out.Channels)-1].add(n)
 		if progress != nil {
 			progress(min(out.Rows, total), total)
 		}
 	}
+	topics.judge(out)
 	return out, nil
 }
 
-// chain is the last number of a topic.
-type chain struct {
-	epoch int64
-	seq   uint64
-	known bool
-}
-
-func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
+func (c *Checked) hour(h *Hour, n *Counts, topics chains) error {
 	files, err := openHour(h.dir, h.Start)
 	if err != nil {
 		return err
@@ -135,11 +131,13 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 			c.problem("%v", err)
 		}
 		if len(files.bad)+len(errs) > 0 {
-			clear(chains) // what is missing there has been told
+			topics.forget()
 			next = -1
 		}
 	}
-	broken(files.bad...)
+	for _, bad := range files.bad {
+		broken(bad)
+	}
 	defer broken()
 	a := newAssembler(stream{h.Venue, h.Channel}, h.Start, func(string) bool { return true })
 	take := func(name string, r *rows) {
@@ -149,11 +147,7 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 			}
 			next = r.arrival[i] + 1
 			n.take(&r.recs[i])
-			topic := a.topic(r.syms[i]).topic.String()
-			if chains[topic] == nil {
-				chains[topic] = &chain{}
-			}
-			c.number(name, topic, chains[topic], &r.recs[i], r.epoch[i])
+			topics.take(name, a.topic(r.syms[i]).topic.String(), &r.recs[i], r.epoch[i])
 		}
 	}
 	for _, f := range files.files {
@@ -189,28 +183,6 @@ func (c *Checked) hour(h *Hour, n *Counts, chains map[string]*chain) error {
 		}
 	}
 	return nil
-}
-
-// number judges a record's number.
-func (c *Checked) number(name, topic string, t *chain, r *md.Record, epoch int64) {
-	switch {
-	case r.Kind == md.KindHeartbeat:
-		if t.known && t.epoch == epoch && r.Seq > t.seq {
-			c.problem("%s: %s: numbers %d to %d are missing and no gap says so", name, topic, t.seq+1, r.Seq)
-		}
-		*t = chain{epoch, r.Seq, true}
-		return
-	case r.Flags&md.FlagSnapshot != 0:
-		return
-	}
-	first := r.Seq
-	if r.Kind == md.KindGap {
-		first = r.ID
-	}
-	if t.known && t.epoch == epoch && first != t.seq+1 {
-		c.problem("%s: %s: number %d follows %d", name, topic, first, t.seq)
-	}
-	*t = chain{epoch, r.Seq, r.Kind != md.KindGap || r.Count != md.UnknownMissing}
 }
 
 // decimals compares the DECIMAL columns of a row group with mantissa and exponent, and
