@@ -35,7 +35,11 @@ func pair(t testing.TB, change func(a, b *Config)) (a, b Bridge) {
 	if a, err = Open(ca); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.Close() })
+	t.Cleanup(func() {
+		// The driver unmaps a memif while it is polled, if the peer goes just then.
+		wait(t, "the memif to be told of its end", func() bool { return !a.Info().LinkUp })
+		a.Close()
+	})
 	if b, err = Open(cb); err != nil {
 		t.Fatal(err)
 	}

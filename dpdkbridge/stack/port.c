@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
@@ -208,6 +209,44 @@ struct tr_port *tr_port_open(const struct tr_port_config *c, char *err, int len)
   return p;
 }
 
+/* A memif is torn down by two: by its control connection, on EAL's interrupt
+ * thread, when the peer goes, and by whoever closes it. The driver does not keep
+ * them apart, so the closing is done on that thread too. */
+struct closing {
+  struct tr_port *p;
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  int over;
+};
+
+static void stop_device(struct tr_port *p) {
+  if (p->id < RTE_MAX_ETHPORTS) {
+    (void)rte_eth_dev_stop(p->id);
+    (void)rte_eth_dev_close(p->id);
+  }
+}
+
+static void stop_there(void *arg) {
+  struct closing *c = arg;
+  stop_device(c->p);
+  pthread_mutex_lock(&c->lock);
+  c->over = 1;
+  pthread_cond_signal(&c->done);
+  pthread_mutex_unlock(&c->lock);
+}
+
+static void stop_port(struct tr_port *p) {
+  struct closing c = {.p = p, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+  if (strncmp(p->device, "net_memif", 9) != 0 || rte_eal_alarm_set(1, stop_there, &c) != 0) {
+    stop_device(p);
+    return;
+  }
+  pthread_mutex_lock(&c.lock);
+  while (!c.over)
+    pthread_cond_wait(&c.done, &c.lock);
+  pthread_mutex_unlock(&c.lock);
+}
+
 void tr_port_close(struct tr_port *p) {
   for (int i = 0; i < p->queues; i++) {
     struct rte_mbuf *m;
@@ -215,10 +254,7 @@ void tr_port_close(struct tr_port *p) {
     while (p->q[i].in != NULL && rte_ring_dequeue(p->q[i].in, (void **)&m) == 0)
       rte_pktmbuf_free(m);
   }
-  if (p->id < RTE_MAX_ETHPORTS) {
-    (void)rte_eth_dev_stop(p->id);
-    (void)rte_eth_dev_close(p->id);
-  }
+  stop_port(p);
   (void)rte_eal_hotplug_remove(p->pci ? "pci" : "vdev", p->device);
   for (int i = 0; i < p->queues; i++)
     rte_ring_free(p->q[i].in);
