@@ -18,6 +18,17 @@ const damagedExt = ".damaged"
 // errFormat says that a file is of a later version: nothing is wrong with it.
 var errFormat = errors.New("written by a later version")
 
+// guarded is f, whose panics are errors: the Parquet reader has some where a file is
+// damaged in places that no checksum covers.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	return f()
+}
+
 // aside is a file that could not be read and has another name now.
 type aside struct {
 	path, as string

@@ -3,8 +3,10 @@ package record
 import (
 	"bytes"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -183,6 +185,74 @@ func TestDamagedAgain(t *testing.T) {
 	s.record(t, Config{Dir: dir, MinFree: 1, Now: func() int64 { return at }})
 	lines, _ := numbers(t, dir, btc)
 	wantLines(t, lines, "heartbeat 0, heartbeat 15, gap 16-45 disconnect, heartbeat 45")
+}
+
+// readWhole reads all of a file, if that can be done.
+func readWhole(path string) (n int) {
+	f, err := openFile(path)
+	if err != nil {
+		return 0
+	}
+	defer f.close()
+	f.arrivalEnd()
+	var c Checked
+	for g := range f.pq.RowGroups() {
+		f.bounds(colTsRecv, g)
+		_, _ = f.inOrder(g)
+		var group rows
+		rd := f.readGroup(g, newNames())
+		err := rd.readAll(&group)
+		rd.close()
+		if n += group.len(); err == nil {
+			_ = guarded(func() error { return c.decimals(f, g) })
+		}
+	}
+	return n
+}
+
+// FuzzFile: whatever is in a file, reading it ends, without a panic and without memory
+// that it does not need.
+func FuzzFile(f *testing.F) {
+	dir := f.TempDir()
+	r := rand.New(rand.NewPCG(11, 11))
+	journal := writeJournal(f, dir, testStream, testHour, 0, 0, testEvents(r, testStream, testHour, map[uint32]uint64{}, 200))
+	got, err := newSealer("r", 300).seal(journal, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(dir, "file")
+	data, err := os.ReadFile(strings.TrimSuffix(journal, journalExt) + parquetExt)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:len(data)-1])
+	f.Add(data[len(data)-8:])
+	f.Add([]byte{})
+	for n := range 150 { // one wrong bit, in the footer half the time
+		bad := bytes.Clone(data)
+		at := r.IntN(len(bad))
+		if n%2 == 0 {
+			at = len(bad) - 1 - r.IntN(min(4000, len(bad)))
+		}
+		bad[at] ^= 1 << r.IntN(8)
+		f.Add(bad)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		rows := readWhole(path)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Errorf("%d bytes of memory for a file of %d", n, len(b))
+		}
+		if bytes.Equal(b, data) && int64(rows) != got.records {
+			t.Errorf("%d rows of %d", rows, got.records)
+		}
+	})
 }
 
 // TestHole: a merged file that lacks a part has rows after the hole; the hour goes on

@@ -1,12 +1,14 @@
 package record
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"tickrelay/ring/md"
 )
@@ -27,7 +29,7 @@ func openFile(path string) (*file, error) {
 		return nil, err
 	}
 	in := &file{path: path, f: f}
-	if err := in.open(); err != nil {
+	if err := guarded(in.open); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("record: %s: %w", path, err)
 	}
@@ -39,10 +41,16 @@ func (in *file) open() error {
 	if err != nil {
 		return err
 	}
+	if err := checkLength(in.f, st.Size()); err != nil {
+		return err
+	}
 	if in.pq, err = parquet.OpenFile(in.f, st.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true)); err != nil {
 		return err
 	}
 	if in.meta, err = readMeta(in.pq); err != nil {
+		return err
+	}
+	if err := checkFooter(in.pq.Metadata(), st.Size()); err != nil {
 		return err
 	}
 	for c, want := range columns() {
@@ -56,6 +64,42 @@ func (in *file) open() error {
 }
 
 func (in *file) close() error { return in.f.Close() }
+
+// checkLength compares the footer's length, in the last bytes of the file, with the file's.
+func checkLength(f io.ReaderAt, size int64) error {
+	var end [8]byte
+	if _, err := f.ReadAt(end[:], max(0, size-int64(len(end)))); err != nil {
+		return fmt.Errorf("no Parquet file: %w", err)
+	}
+	if n := int64(binary.LittleEndian.Uint32(end[:])); string(end[4:]) != "PAR1" || n > size-12 {
+		return errors.New("no whole Parquet file: it does not end with a footer")
+	}
+	return nil
+}
+
+// checkFooter refuses what this package does not write: a wrong bit must not have a
+// decoder ask for memory without end.
+func checkFooter(m *format.FileMetaData, size int64) error {
+	rows := int64(0)
+	for g := range m.RowGroups {
+		rg := &m.RowGroups[g]
+		rows += rg.NumRows
+		for c := range rg.Columns {
+			chunk := &rg.Columns[c].MetaData
+			from := chunk.DataPageOffset
+			if d := chunk.DictionaryPageOffset; d > 0 {
+				from = min(from, d)
+			}
+			if chunk.Codec != format.Zstd || chunk.NumValues != rg.NumRows || from <= 0 || from > size || chunk.TotalCompressedSize <= 0 || chunk.TotalCompressedSize > size-from {
+				return fmt.Errorf("the footer makes no sense: row group %d, column %d", g, c)
+			}
+		}
+	}
+	if rows != m.NumRows {
+		return fmt.Errorf("the footer makes no sense: %d rows, %d in row groups", m.NumRows, rows)
+	}
+	return nil
+}
 
 // needed are the columns from which records are put together again.
 var needed = [...]int{colTsRecv, colTsEvent, colSymbol, colKind, colSeq, colSide, colLevel, colCount, colID, colFlags,
@@ -106,15 +150,20 @@ func (g *groupReader) close() {
 
 // next appends up to fillRows rows to out, with the numbers of their symbols; none where
 // there is an error. io.EOF at the end.
-func (g *groupReader) next(out *rows) (err error) {
+func (g *groupReader) next(out *rows) error {
+	return guarded(func() error { return g.read(out) })
+}
+
+func (g *groupReader) read(out *rows) error {
 	n := int(min(g.left, fillRows))
 	if n == 0 {
 		return io.EOF
 	}
 	g.left -= int64(n)
 	at := out.len()
+	whole := false
 	defer func() {
-		if err != nil {
+		if !whole { // by an error or a panic
 			out.cut(at)
 		}
 	}()
@@ -134,6 +183,7 @@ func (g *groupReader) next(out *rows) (err error) {
 	for i := range part.recs {
 		part.recs[i].Venue = g.in.meta.stream.venue
 	}
+	whole = true
 	return nil
 }
 

@@ -154,15 +154,17 @@ func (f *hourFile) hasRecords(want func(string) bool) bool {
 // bounds are the least and the greatest value of a column, of receive times or arrivals,
 // in a row group; false if the file does not say.
 func (in *file) bounds(col, group int) (from, to int64, ok bool) {
-	c, is := in.pq.RowGroups()[group].ColumnChunks()[in.cols[col]].(*parquet.FileColumnChunk)
-	if !is {
-		return 0, math.MaxInt64, false
-	}
-	a, b, ok := c.Bounds()
-	if !ok {
-		return 0, math.MaxInt64, false
-	}
-	return a.Int64(), b.Int64(), true
+	from, to = 0, math.MaxInt64
+	err := guarded(func() error {
+		if c, is := in.pq.RowGroups()[group].ColumnChunks()[in.cols[col]].(*parquet.FileColumnChunk); is {
+			a, b, known := c.Bounds()
+			if ok = known; ok {
+				from, to = a.Int64(), b.Int64()
+			}
+		}
+		return nil
+	})
+	return from, to, ok && err == nil
 }
 
 // arrivalEnd is the place in the hour after the file's last row. A merged file may have
@@ -179,7 +181,15 @@ func (in *file) arrivalEnd() int64 {
 
 // inOrder reports whether the rows of a row group are in the order of arrival. They
 // are, except where something came with an earlier receive time than what came before.
-func (in *file) inOrder(group int) (bool, error) {
+func (in *file) inOrder(group int) (ordered bool, err error) {
+	err = guarded(func() error {
+		ordered, err = in.readOrder(group)
+		return err
+	})
+	return ordered, err
+}
+
+func (in *file) readOrder(group int) (bool, error) {
 	rg := in.pq.RowGroups()[group]
 	r := parquet.NewColumnChunkValueReader(rg.ColumnChunks()[in.cols[colArrival]])
 	defer r.Close()

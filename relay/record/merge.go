@@ -43,7 +43,7 @@ func (s *sealer) merge(dir string, names []fileName, target fileName, done func(
 	if err := s.enc.begin(filepath.Join(dir, target.String())); err != nil {
 		return nil, err
 	}
-	if err := s.append(files, done); err != nil {
+	if err := guarded(func() error { return s.append(files, done) }); err != nil {
 		s.enc.abandon()
 		return nil, err
 	}

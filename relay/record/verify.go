@@ -177,7 +177,7 @@ func (c *Checked) hour(h *Hour, n *Counts, topics chains) error {
 				continue
 			}
 			take(name, &group)
-			if err := c.decimals(f.file, g); err != nil {
+			if err := guarded(func() error { return c.decimals(f.file, g) }); err != nil {
 				c.problem("%v", err)
 			}
 		}
