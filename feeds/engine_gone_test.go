@@ -60,6 +60,30 @@ func TestEngineLaggingValues(t *testing.T) {
 	}
 }
 
+// TestEngineMuteOwnerOfChanges: where a venue sends only what changed, a line that takes
+// over from a silent owner brings all that changed meanwhile, not the last of it alone.
+func TestEngineMuteOwnerOfChanges(t *testing.T) {
+	push := func(kind, values string, ms int) string {
+		return fmt.Sprintf(`{"topic":"tickers.BTCUSDT","type":%q,"data":{"symbol":"BTCUSDT",%s},"cs":1,"ts":%d}`, kind, values, 1700000000000+ms)
+	}
+	r := newEngineRig(t, Bybit{BybitLinear}, func(c *EngineConfig) {
+		c.Channels, c.Instruments = []md.Channel{md.ChannelTicker}, []string{"BTC-USDT-PERP"}
+	})
+	r.connect(0)
+	r.connect(1)
+	for line := range 2 {
+		r.frameOn(line, push("snapshot", `"lastPrice":"10","highPrice24h":"20","lowPrice24h":"5"`, 0))
+	}
+	r.lines()
+	r.now += int64(2 * time.Second)
+	r.frameOn(1, push("delta", `"highPrice24h":"21"`, 2000))
+	r.frameOn(1, push("delta", `"lowPrice24h":"4"`, 2001))
+	r.frameOn(1, push("delta", `"lastPrice":"11"`, 2002))
+	r.expect("all of it", `"high":"21" "low":"4"`, `"last":"11"`)
+	r.frameOn(1, push("delta", `"lastPrice":"12"`, 2003))
+	r.expect("on", `"last":"12"`)
+}
+
 // TestEngineLimitedBooksWait: a book that waits for the limit of requests wakes nobody
 // before the limit allows one, and is asked for then.
 func TestEngineLimitedBooksWait(t *testing.T) {

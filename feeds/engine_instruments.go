@@ -170,7 +170,7 @@ func (e *Engine) addInstrument(in md.Instrument) int32 {
 		e.cfg.Added(&entry)
 	}
 	e.instruments = append(e.instruments, &instrument{md: entry})
-	e.stats.Instruments.Store(uint64(len(e.instruments)))
+	e.stats.Instruments.Add(1)
 	e.symbols[in.Symbol] = int32(len(e.instruments) - 1)
 	return e.symbols[in.Symbol]
 }

@@ -47,9 +47,8 @@ func (e *Engine) second(t *topic, line int, ev *Event, recs []md.Record, rx int6
 		if !e.keepValues(t, line, recs, e.now) {
 			break
 		}
-		t.owner, t.ownerAt = line, e.now
-		e.stats.Switches.Add(1)
-		return true
+		e.valuesOf(t, line, e.now)
+		return false
 	case mergeNone: // the owner alone, unless it has fallen silent: what it did not bring is missing
 		e.noteLast(t, line, recs)
 		if e.now-t.ownerAt > ownerPatience && e.parkTakeOver(t, line, ev, recs, rx) {
@@ -201,33 +200,38 @@ func (e *Engine) ownerQuiet(t *topic, n int, now int64) bool {
 	return n >= quietOwnerLeast && now-t.ownerAt > quietOwner
 }
 
-// valuesStandIn publishes what another line said last where that differs and is
-// not older. Values of an event later than the switch come by themselves.
+// valuesStandIn makes the first line the owner that has said something.
 func (e *Engine) valuesStandIn(t *topic, now int64) bool {
 	for slot := range t.standbys {
 		line := t.part*e.cfg.Slots + slot
 		if t.lines&e.bit(line) == 0 || line >= len(e.lines) || !e.lines[line].usable() || t.standbys[slot].have == 0 {
 			continue
 		}
-		s := &t.standbys[slot]
-		t.owner, t.ownerAt = line, now
-		e.stats.Switches.Add(1)
-		e.diff = e.diff[:0]
-		for k := range s.last {
-			if s.have&(1<<k) == 0 || t.have&(1<<k) != 0 && s.last[k].TsEvent < t.last[k].TsEvent {
-				continue
-			}
-			e.diff = append(e.diff, s.last[k])
-		}
-		s.have = 0
-		if t.ch == md.ChannelBBO {
-			e.quote(t, line, e.diff, now)
-		} else {
-			e.values(t, line, e.diff, now)
-		}
+		e.valuesOf(t, line, now)
 		return true
 	}
 	return false
+}
+
+// valuesOf makes a line on standby the owner and publishes what it said last, of whatever
+// event, where that differs and is not older.
+func (e *Engine) valuesOf(t *topic, line int, now int64) {
+	s := &t.standbys[line%e.cfg.Slots]
+	t.owner, t.ownerAt = line, now
+	e.stats.Switches.Add(1)
+	e.diff = e.diff[:0]
+	for k := range s.last {
+		if s.have&(1<<k) == 0 || t.have&(1<<k) != 0 && s.last[k].TsEvent < t.last[k].TsEvent {
+			continue
+		}
+		e.diff = append(e.diff, s.last[k])
+	}
+	s.have = 0
+	if t.ch == md.ChannelBBO {
+		e.quote(t, line, e.diff, now)
+	} else {
+		e.values(t, line, e.diff, now)
+	}
 }
 
 // slotOf is the index in last of a value.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tickrelay/feeds/capture"
+	"tickrelay/ring/md"
 )
 
 // RawConfig says how a feed is recorded. Dir is required.
@@ -263,6 +264,17 @@ func (r *RawRecorder) follow(l *capture.Line) {
 		if json.Unmarshal(l.Data, &e) == nil {
 			r.head.Instruments = append(r.head.Instruments, e)
 		}
+	case capture.Select:
+		var n capture.SelectNote
+		if json.Unmarshal(l.Data, &n) != nil {
+			break
+		}
+		for _, name := range n.Channels {
+			if ch, ok := md.ParseChannel(name); !ok || !r.feed.cfg.Venue.Spec().has(ch) {
+				return // it was refused
+			}
+		}
+		r.head.Engine.Instruments, r.head.Engine.Channels = n.Instruments, n.Channels
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"tickrelay/feeds/capture"
 	"tickrelay/feeds/sim"
+	"tickrelay/ring/md"
 )
 
 // recordedLines reads a recording: the lines that are not its own marks, and what these
@@ -171,6 +173,49 @@ func TestRawRecorderKeeps(t *testing.T) {
 	}
 	if n := rec.Stats().Removed.Load(); n != 2 {
 		t.Errorf("%d removed, want 2", n)
+	}
+}
+
+// TestRawRecorderReselected: a file that is begun after a reload says what is selected now,
+// so that it can be run without those before it.
+func TestRawRecorderReselected(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, quick(t, "okx"), sim.Options{}, nil)
+	rec, err := RecordRaw(r.feed, RawConfig{Dir: dir, Compress: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	symbol := r.market.Symbols()[1]
+	if err := r.feed.Reselect([]string{symbol}, []md.Channel{md.ChannelTrades}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.feed.Reselect([]string{"*"}, []md.Channel{md.ChannelSignals}); err == nil {
+		t.Fatal("a channel that the venue does not have was taken")
+	}
+	if _, err := rec.pump(); err != nil {
+		t.Fatal(err)
+	}
+	rec.next(rec.until)
+	rec.close()
+	files := recordingsOf(t, dir, "okx")
+	if len(files) != 2 {
+		t.Fatalf("files %q", files)
+	}
+	f, err := capture.Open(files[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	line, err := f.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := header(&line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := h.Engine; h.Part != 2 || !slices.Equal(e.Instruments, []string{symbol}) || !slices.Equal(e.Channels, []string{"trades"}) {
+		t.Errorf("part %d, instruments %q, channels %q", h.Part, e.Instruments, e.Channels)
 	}
 }
 
