@@ -118,6 +118,9 @@ func (e *Engine) Reselect(instruments []string, channels []md.Channel, now int64
 
 // endTopic takes a topic out of use. Events of it that are under way are ignored.
 func (e *Engine) endTopic(t *topic, now int64) {
+	if t.state == TopicWaiting { // to a reader a market without a trade yet looks the same
+		e.gap(t, md.GapDisconnect, md.UnknownMissing, now)
+	}
 	e.breakTopic(t, md.GapDisconnect, md.UnknownMissing, now)
 	e.dropFill(t)
 	e.pub.GiveUp(t.id)

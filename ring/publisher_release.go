@@ -28,6 +28,7 @@ func (p *Publisher) Release(r *Producer) {
 	}
 	p.Flush()
 	p.rings = slices.Delete(p.rings, i, i+1)
+	r.seg.untold = r.untold()
 	r.leave()
 	r.gen = 0
 	r.seg.feeding.Store(false)
@@ -57,6 +58,29 @@ func (r *Producer) leave() {
 		}
 	}
 	r.seg.left = l
+}
+
+// untold are the topics of which the reader knows nothing yet.
+func (r *Producer) untold() (keys []topicKey) {
+	for t := range r.topics {
+		if m := r.topics[t].mode; m == modeUnstarted || m != modeOff && r.gen == 0 {
+			keys = append(keys, topicKey{r.pub.topics[t].instrument, r.pub.topics[t].channel})
+		}
+	}
+	return keys
+}
+
+// Adopt makes p, a Publisher of nothing else, the producer of a ring that another
+// one of its venue and epoch has released and that no feed fills any more: the
+// reader gets the gaps for which there was no room, and of each topic that it was
+// not told of yet where it ended, with a gap (disconnect); then heartbeats alone.
+// Release it for a feed that comes back. Control path: it allocates.
+func (p *Publisher) Adopt(s *Segment) (*Producer, error) {
+	for _, key := range s.untold {
+		tp := &p.topics[p.AddTopic(key.instrument, key.channel, nil)]
+		tp.gap, tp.broken = p.gapRecord(tp, md.GapDisconnect, md.UnknownMissing, p.now), true
+	}
+	return p.Attach(s, nil)
 }
 
 // takeLeft takes over what the producer before owed to the reader of gen; false

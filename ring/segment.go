@@ -85,7 +85,9 @@ type Segment struct {
 	readers   *[castReaders]readerEntry // nil: one consumer only
 	// wakeFD is the producer's end of a notifier plus one, 0: there is none.
 	wakeFD atomic.Int32
-	left   *leftBehind // nil: nothing; whoever has feeding uses it
+	// What its last producer left; whoever has feeding uses it.
+	left   *leftBehind // nil: nothing
+	untold []topicKey  // topics that its reader was not told of
 }
 
 // NewHeap makes a ring in this process's memory. The capacity is rounded up to

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"tickrelay/ring"
 	"tickrelay/ring/md"
@@ -118,8 +121,14 @@ type attachment struct {
 
 type attachedRing struct {
 	source string // its name: a feed may be taken up anew
+	venue  md.Venue
 	seg    *ring.Segment
-	detach func()
+	detach func() // may be called more than once
+}
+
+// of reports whether the ring is filled by src, or was by one that src follows.
+func (p *attachedRing) of(src ringSource) bool {
+	return p.source == src.Name() && p.venue == src.of()
 }
 
 // attach serves a strategy that asks for rings at run time.
@@ -130,6 +139,7 @@ func (r *relayd) attach(req ring.AttachRequest) (*ring.Grant, error) {
 	r.mu.Lock()
 	r.attached++
 	a := &attachment{r: r, req: req, n: r.attached}
+	a.req.Topics = nil // none is granted yet
 	r.leases[a] = struct{}{}
 	r.mu.Unlock()
 	segs, err := a.change(req.Topics)
@@ -150,6 +160,9 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 		return nil, err
 	}
 	for _, t := range topics {
+		if slices.Contains(a.req.Topics, t) {
+			continue // a reload may have ended it
+		}
 		if err := a.r.known(t); err != nil {
 			return nil, err
 		}
@@ -166,7 +179,7 @@ func (a *attachment) change(topics []string) (added []*ring.Segment, err error) 
 	}
 	for _, p := range a.parts[:had] {
 		src := a.r.source(p.source)
-		if src == nil {
+		if src == nil || !p.of(src) {
 			continue // a reload has taken it out
 		}
 		if err := src.Select(p.seg, a.r.wants(src.of(), pats)); err != nil {
@@ -189,16 +202,14 @@ func (r *relayd) tellMemory(seg *ring.Segment) {
 }
 
 func (a *attachment) has(src ringSource) bool {
-	for _, p := range a.parts {
-		if p.source == src.Name() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.parts, func(p attachedRing) bool { return p.of(src) })
 }
 
 func (a *attachment) add(src ringSource, pats []md.Pattern) error {
 	name := ringName(a.req.Strategy, src.Name()) + "-" + strconv.Itoa(a.n)
+	if slices.ContainsFunc(a.parts, func(p attachedRing) bool { return p.source == src.Name() }) {
+		name += "-" + src.of().String() // a reload gave the feed's name to another venue
+	}
 	m := a.r.meta(a.req.Strategy)
 	m.Memory.Huge = a.r.cfg.Memory.Huge // such a ring has no path
 	seg, err := a.r.dir.CreateRing(name, a.req.Capacity, m)
@@ -210,7 +221,7 @@ func (a *attachment) add(src ringSource, pats []md.Pattern) error {
 	if err != nil {
 		return errors.Join(err, seg.Close())
 	}
-	a.parts = append(a.parts, attachedRing{src.Name(), seg, detach})
+	a.parts = append(a.parts, attachedRing{src.Name(), src.of(), seg, detach})
 	return nil
 }
 
@@ -241,13 +252,47 @@ func (a *attachment) resume(f *feedUnit) {
 	}
 	for i := range a.parts {
 		p := &a.parts[i]
-		if p.source != f.Name() {
+		if !p.of(f) {
 			continue
 		}
+		p.detach() // an orphan goes home
 		if p.detach, err = f.Attach(p.seg, a.r.wants(f.venue, pats)); err != nil {
 			p.detach = func() {}
 			a.r.log.Warn("ring not taken up again", "ring", p.seg.Name(), "err", err)
 		}
+	}
+}
+
+// orphaned has the rings of a feed that is gone for good go on without it, so that
+// their readers hear of every topic's end: none is silent as in a quiet market.
+func (a *attachment) orphaned(f *feedUnit) {
+	for i := range a.parts {
+		p := &a.parts[i]
+		if !p.of(f) {
+			continue
+		}
+		share := a.r.shares[f.venue]
+		pub := ring.NewPublisher(ring.PublisherConfig{Venue: f.venue, Epoch: share.epoch, Numbers: share.numbers})
+		prod, err := pub.Adopt(p.seg)
+		if err != nil {
+			a.r.log.Warn("ring of a feed that is gone not looked after", "ring", p.seg.Name(), "err", err)
+			continue
+		}
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for turn := time.NewTicker(50 * time.Millisecond); ; {
+				pub.Turn(time.Now().UnixNano())
+				select {
+				case <-stop:
+					turn.Stop()
+					pub.Release(prod)
+					return
+				case <-turn.C:
+				}
+			}
+		}()
+		p.detach = sync.OnceFunc(func() { close(stop); <-done })
 	}
 }
 

@@ -171,6 +171,9 @@ func (r *relayd) apply(p *reloadPlan) error {
 	r.swapUnits(p)
 	for _, f := range p.gone {
 		r.dropRings(f.Name())
+		for a := range r.leases {
+			a.orphaned(f)
+		}
 	}
 	for _, f := range p.other {
 		errs = append(errs, f.Reselect(f.cfg.Instruments, f.cfg.channels()))

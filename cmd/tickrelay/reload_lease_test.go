@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +19,8 @@ import (
 
 // TestReloadLeases: rings attached over the control socket outlive their feeds. A
 // feed that is connected anew goes on in the ring that a strategy holds, with the
-// numbers that it had; one that is removed falls silent; one that is added gives a
-// ring to who asks. All in one process, for the race detector.
+// numbers that it had; one that is removed ends with a gap of each topic, for a reader
+// that was slow too; one that is added gives a ring to who asks. All in one process, for the race detector.
 func TestReloadLeases(t *testing.T) {
 	dir := t.TempDir()
 	r := &reloadRig{t: t, file: filepath.Join(dir, "relay.yaml"), socket: filepath.Join(dir, "s"), listen: "127.0.0.1:0",
@@ -99,8 +100,29 @@ func TestReloadLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen.until(md.VenueBitget, 3)
+	slow, err := ring.Dial(ctx, ring.ClientConfig{Socket: r.socket, Request: ring.AttachRequest{Strategy: "slow", Topics: []string{"bitget.>"}, Capacity: 64}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	waitFor(t, "the slow reader's ring to overflow", func() bool {
+		seen.poll()
+		list, err := ring.List(filepath.Join(ring.DefaultBase, r.name))
+		return err == nil && slices.ContainsFunc(list, func(in ring.Info) bool {
+			return strings.HasPrefix(in.Name, "slow-") && in.Depth > in.Capacity/2 && len(in.Topics) == 2 && in.Topics[0].LostEvents > 0 && in.Topics[1].LostEvents > 0
+		})
+	})
 	step(0) // bitget goes
+	ended := &leaseWitness{t: t, c: slow, last: map[string]uint64{}, live: map[md.Venue]int{}}
+	waitFor(t, "the end of both topics for the slow reader", func() bool {
+		ended.poll()
+		return len(ended.ended) == 2
+	})
+	waitFor(t, "the end of the topic", func() bool { seen.poll(); return len(seen.ended) == 1 })
 	seen.until(md.VenueOKX, 5)
+	if err := c.Rings().Subscribe(ctx, "binance.trades.ETH-USDT"); err != nil {
+		t.Error("a lease with an ended topic:", err)
+	}
 	before := seen.live[md.VenueBitget]
 	step(2) // and comes back, into the ring that is still held
 	seen.until(md.VenueBitget, 3)
@@ -121,6 +143,8 @@ type leaseWitness struct {
 	last map[string]uint64
 	live map[md.Venue]int // numbered records that were no gaps
 	gaps map[md.Venue]int
+	// ended are Bitget's topics whose newest record is a gap.
+	ended map[string]bool
 }
 
 func (w *leaseWitness) poll() {
@@ -130,11 +154,14 @@ func (w *leaseWitness) poll() {
 		w.t.Fatal(err)
 	}
 	if w.gaps == nil {
-		w.gaps = map[md.Venue]int{}
+		w.gaps, w.ended = map[md.Venue]int{}, map[string]bool{}
 	}
 	for i := range w.recs[:n] {
 		r := &w.recs[i]
 		key := fmt.Sprint(r.Venue, r.Instrument, r.Channel())
+		if delete(w.ended, key); r.Kind == md.KindGap && r.Venue == md.VenueBitget {
+			w.ended[key] = true
+		}
 		switch {
 		case r.Kind == md.KindHeartbeat && r.Side != 0:
 			if last, known := w.last[key]; known && r.Seq != last {
@@ -143,8 +170,12 @@ func (w *leaseWitness) poll() {
 			w.last[key] = r.Seq
 		case r.Kind == md.KindHeartbeat || r.Kind == md.KindInstrument || r.Flags&md.FlagSnapshot != 0:
 		default:
-			if last, known := w.last[key]; known && r.Seq != last+1 {
-				w.t.Errorf("%s: %d after %d", key, r.Seq, last)
+			first := r.Seq
+			if r.Kind == md.KindGap {
+				first = r.ID
+			}
+			if last, known := w.last[key]; known && first != last+1 {
+				w.t.Errorf("%s: %d after %d", key, first, last)
 			}
 			w.last[key] = r.Seq
 			if r.Kind == md.KindGap {
