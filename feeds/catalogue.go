@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,9 +183,14 @@ func (c *catalogue) all() []md.Instrument {
 	return all
 }
 
+// wholeLists reports whether every list was read once.
+func wholeLists(lists [][]md.Instrument) bool {
+	return !slices.ContainsFunc(lists, func(list []md.Instrument) bool { return list == nil })
+}
+
 func (l *loop) useCatalogue(state string, all []md.Instrument) {
 	l.health.catalogue(state, len(all), l.wall)
-	l.engine.Catalogue(all)
+	l.engine.takeCatalogue(all, wholeLists(l.catalogue.lists))
 	l.settle()
 }
 

@@ -121,6 +121,7 @@ type Engine struct {
 	topics      []*topic
 	names       []nameIndex
 	catalogue   []md.Instrument // nil before the first
+	whole       bool            // nothing is missing in it
 	byNative    map[string][]int32
 
 	lines []engineLine

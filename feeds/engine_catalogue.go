@@ -10,8 +10,14 @@ import (
 // Catalogue takes the venue's list of instruments, the first or a later one.
 // What the configuration selects is subscribed, what has left the list is
 // unsubscribed, what changed is told to readers.
-func (e *Engine) Catalogue(ins []md.Instrument) {
-	first := e.catalogue == nil
+func (e *Engine) Catalogue(ins []md.Instrument) { e.takeCatalogue(ins, true) }
+
+// takeCatalogue is Catalogue. While it is not whole, because one of the venue's lists could
+// not be read yet, what it lacks has not left it, and the symbols that the configuration
+// spells out are used without it.
+func (e *Engine) takeCatalogue(ins []md.Instrument, whole bool) {
+	first := whole && !e.whole
+	e.whole = e.whole || whole
 	e.catalogue = slices.Clone(ins)
 	e.byNative = make(map[string][]int32, len(ins))
 	for i := range e.catalogue {
@@ -44,9 +50,14 @@ func (e *Engine) Catalogue(ins []md.Instrument) {
 		}
 	}
 	for _, in := range e.instruments {
-		if !listed[in.md.Symbol] && !in.gone && !e.cfg.Open {
+		if !listed[in.md.Symbol] && !in.gone && !e.cfg.Open && e.whole {
 			e.delist(in)
 		}
+	}
+	if !e.whole {
+		before := len(e.instruments)
+		e.addExplicit()
+		added = append(added, e.instruments[before:]...)
 	}
 	if first {
 		e.warnUnlisted(listed)

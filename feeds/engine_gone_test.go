@@ -105,3 +105,42 @@ func TestEngineLimitedBooksWait(t *testing.T) {
 	r.settle()
 	r.expectActions("the other one", "fetch 2 symbol=ETHUSDT")
 }
+
+// TestEnginePartOfCatalogue: while one of the venue's lists could not be read, what the
+// configuration names of it is subscribed and stays so; once it is there it counts.
+func TestEnginePartOfCatalogue(t *testing.T) {
+	list := func(names ...string) (all []md.Instrument) {
+		for _, n := range names {
+			all = append(all, md.Instrument{Symbol: n + "-USDT", Native: n + "USDT", Venue: md.VenueBinance})
+		}
+		return all
+	}
+	for _, started := range []bool{false, true} {
+		r := newEngineRig(t, Binance{}, func(c *EngineConfig) {
+			c.Channels, c.Instruments = []md.Channel{md.ChannelTrades}, []string{"BTC-USDT", "ETH-USDT"}
+		})
+		if started {
+			r.eng.Start()
+			r.connect(0)
+			r.frame(tradeFrame(7, "10", "1"))
+			r.lines()
+		}
+		r.eng.takeCatalogue(list("ETH"), false)
+		if !started {
+			r.eng.Start()
+			r.connect(0)
+		}
+		if a := strings.Join(r.actions(), " "); !strings.Contains(a, "btcusdt@trade") || strings.Contains(a, "UNSUBSCRIBE") {
+			t.Fatalf("started %v: did %s", started, a)
+		}
+		r.frame(tradeFrame(8, "10", "1"))
+		r.expect("goes on", `"id":"8"`)
+		r.eng.Catalogue(list("ETH", "BTC"))
+		r.frame(tradeFrame(9, "10", "1"))
+		r.expect("listed", `"id":"9"`)
+		r.expectActions("nothing to do")
+		r.eng.takeCatalogue(list("ETH"), false)
+		r.settle()
+		r.expect("delisted: it was whole before", `gap "venue"`)
+	}
+}

@@ -113,7 +113,7 @@ func (e *Engine) Connected(line int, now int64) {
 	if v, ok := e.venue.(Stateful); ok {
 		l.conn = v.NewConn()
 	}
-	if e.catalogue == nil {
+	if !e.whole {
 		e.addExplicit()
 	}
 	e.greet(line, now)

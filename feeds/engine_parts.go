@@ -113,7 +113,7 @@ func (p *part) leave(streams []string) {
 // is asked for (ActionOpen). A feed that does not know yet what it will
 // subscribe to, or never subscribes (Open), gets one part per route.
 func (e *Engine) Start() {
-	if e.catalogue == nil {
+	if !e.whole {
 		e.addExplicit()
 	}
 	e.addTopics(e.instruments)

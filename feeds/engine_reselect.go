@@ -87,7 +87,7 @@ func (e *Engine) Reselect(instruments []string, channels []md.Channel, now int64
 			e.addInstrument(*entry)
 		}
 	}
-	if e.catalogue == nil {
+	if !e.whole {
 		e.addExplicit()
 		for _, in := range e.instruments {
 			in.gone = in.gone && in.off

@@ -339,7 +339,7 @@ func (r *rerun) catalogue(line *capture.Line) error {
 		r.lists[i] = list
 	}
 	if all := slices.Concat(r.lists...); len(all) > 0 {
-		r.n.eng.Catalogue(all)
+		r.n.eng.takeCatalogue(all, wholeLists(r.lists))
 		r.settle()
 	}
 	return nil
