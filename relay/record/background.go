@@ -2,6 +2,8 @@ package record
 
 import (
 	"errors"
+	"maps"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -25,9 +27,11 @@ type background struct {
 	carry  map[stream]map[string]topicMark // last numbers, as of the last file
 	parts  map[stream][]fileName           // single parts since the last merge
 
+	unsynced bool // journals, the last time
+
 	mu       sync.Mutex
 	queue    []job
-	open     map[*journal]bool
+	open     map[*journal]bool // true: its name is on the device too
 	finished bool
 	wake     chan struct{}
 }
@@ -36,6 +40,7 @@ type background struct {
 type job struct {
 	s       stream
 	journal string
+	cut     bool // it is of a recorder before this one
 	before  int64
 }
 
@@ -56,8 +61,15 @@ func (b *background) put(j job) {
 
 // seal asks for a journal to become a file.
 func (b *background) seal(s stream, path string) {
+	b.sealJob(job{s: s, journal: path})
+}
+
+// sealCut asks the same for a journal whose end a kill may have cut.
+func (b *background) sealCut(s stream, path string) { b.sealJob(job{s: s, journal: path, cut: true}) }
+
+func (b *background) sealJob(j job) {
 	b.stats.Backlog.Add(1)
-	b.put(job{s: s, journal: path})
+	b.put(j)
 }
 
 // mergeOld asks for the hours of a stream before hour to become one file each.
@@ -66,7 +78,7 @@ func (b *background) mergeOld(s stream, hour int64) { b.put(job{s: s, before: ho
 // watch and forget say which journals are to be synced.
 func (b *background) watch(j *journal) {
 	b.mu.Lock()
-	b.open[j] = true
+	b.open[j] = false
 	b.mu.Unlock()
 }
 
@@ -166,7 +178,7 @@ func (b *background) do(j job) error {
 		}
 		return nil
 	}
-	got, err := b.sealer.seal(j.journal, b.carry[j.s])
+	got, err := b.sealer.seal(j.journal, j.cut, b.carry[j.s])
 	if err != nil {
 		return err
 	}
@@ -174,7 +186,7 @@ func (b *background) do(j job) error {
 	if got.left != nil {
 		b.cfg.Log.Error("a journal is in a file, and still there", "stream", j.s.String(), "journal", j.journal, "err", got.left)
 	}
-	if got.torn > 0 {
+	if got.torn > 0 && !j.cut { // else the start has told it
 		b.stats.Torn.Add(uint64(got.torn))
 		b.cfg.Log.Error("a journal is damaged: what follows the damage is not in the recording", "stream", j.s.String(), "journal", j.journal, "torn_bytes", got.torn)
 	}
@@ -235,13 +247,29 @@ func (b *background) sync() {
 		return
 	}
 	b.mu.Lock()
-	var open []*journal
-	for j := range b.open {
-		open = append(open, j)
-	}
+	open := maps.Clone(b.open)
 	b.mu.Unlock()
-	for _, j := range open {
-		_ = j.f.Sync() // closed meanwhile, or the next write tells
+	var errs []error
+	for j, named := range open {
+		err := j.f.Sync()
+		if err == nil && !named { // the folders of channel, venue and recording may be new too
+			channel := filepath.Dir(j.path)
+			venue := filepath.Dir(channel)
+			err = errors.Join(syncDir(channel), syncDir(venue), syncDir(filepath.Dir(venue)))
+		}
+		if err != nil && !errors.Is(err, os.ErrClosed) { // sealed meanwhile
+			errs = append(errs, err)
+		}
+		b.mu.Lock()
+		if _, still := b.open[j]; still {
+			b.open[j] = err == nil
+		}
+		b.mu.Unlock()
+	}
+	if failing := len(errs) > 0; failing != b.unsynced {
+		if b.unsynced = failing; failing {
+			b.cfg.Log.Error("journals are not synced to the device: they would not outlast a loss of power", "err", errors.Join(errs...))
+		}
 	}
 }
 

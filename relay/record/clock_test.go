@@ -116,7 +116,7 @@ func TestStartAhead(t *testing.T) {
 		}
 		return recs
 	}
-	if _, err := s.seal(writeJournal(t, dir, testStream, testHour, 0, 0, trades(1, 3, now)), nil); err != nil {
+	if _, err := s.seal(writeJournal(t, dir, testStream, testHour, 0, 0, trades(1, 3, now)), false, nil); err != nil {
 		t.Fatal(err)
 	}
 	writeJournal(t, dir, testStream, ahead, 0, 0, trades(4, 6, ahead))
@@ -154,7 +154,7 @@ func TestPruneAhead(t *testing.T) {
 	s := newSealer("r", 1024)
 	for _, h := range []int64{-2, 0, 50} {
 		at := testHour + h*hourNs
-		if _, err := s.seal(writeJournal(t, dir, testStream, at, 0, 0, []md.Record{tradeAt(0, 1, at)}), nil); err != nil {
+		if _, err := s.seal(writeJournal(t, dir, testStream, at, 0, 0, []md.Record{tradeAt(0, 1, at)}), false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,7 +178,7 @@ func TestVerifyTwice(t *testing.T) {
 		for seq := part.from; seq <= part.to; seq++ {
 			recs = append(recs, tradeAt(0, seq, testHour+part.hour*hourNs))
 		}
-		if _, err := s.seal(writeJournal(t, dir, testStream, testHour+part.hour*hourNs, 0, 0, recs), nil); err != nil {
+		if _, err := s.seal(writeJournal(t, dir, testStream, testHour+part.hour*hourNs, 0, 0, recs), false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,7 +32,7 @@ func Compact(ctx context.Context, dir string, progress func(done, total int64)) 
 			continue
 		}
 		errs = append(errs, got.errs...)
-		if got.journals > 0 {
+		if got.journals > len(got.unsealed) {
 			changed++
 		}
 	}

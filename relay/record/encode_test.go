@@ -202,7 +202,7 @@ func TestManyPrices(t *testing.T) {
 		for i := range recs {
 			recs[i].Price = int64(i) * 1_000_003
 		}
-		if _, err := s.seal(writeJournal(t, root, testStream, testHour, part, int64(len(want)), recs), nil); err != nil {
+		if _, err := s.seal(writeJournal(t, root, testStream, testHour, part, int64(len(want)), recs), false, nil); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, recs...)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,6 +41,55 @@ func fillDisk(t *testing.T, dir string, free int64) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// TestStartFull: the device is full when a recorder starts, and journals are left. It
+// starts, and they become files when there is room; what comes meanwhile follows them.
+func TestStartFull(t *testing.T) {
+	disk := smallDisk(t, "4m")
+	dir := filepath.Join(disk, "rec")
+	var recs []md.Record
+	for seq := uint64(1); seq <= 600; seq++ {
+		recs = append(recs, tradeAt(0, seq, testHour+int64(seq)))
+	}
+	half := tradeAt(0, 601, testHour+601)
+	half.Flags = md.FlagFirst
+	writeJournal(t, dir, testStream, testHour, 0, 0, recs[:300])
+	writeJournal(t, dir, testStream, testHour, 1, 300, append(recs[300:], half))
+	filler := fillDisk(t, disk, 0)
+	var clock atomic.Int64
+	clock.Store(testHour + 60e9)
+	r, err := New(Config{Dir: dir, MinFree: 1, Now: clock.Load})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := r.Stats(); st.Recovered.Load() != 600 || st.Torn.Load() != md.RecordSize || st.Backlog.Load() != 2 {
+		t.Errorf("%d recovered, %d bytes torn, %d journals wait", st.Recovered.Load(), st.Torn.Load(), st.Backlog.Load())
+	}
+	s := newScript(t)
+	s.add(heartbeat(0, md.ChannelTrades, testHour, 601, testHour+61e9), tradeAt(0, 602, testHour+61e9))
+	s.steps = append(s.steps, func() { os.Remove(filler); clock.Add(2e9) }, func() {})
+	s.add(tradeAt(0, 603, testHour+62e9))
+	if err := r.Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); r.Stats().Backlog.Load() > 0 && time.Now().Before(deadline); {
+		r, err = New(Config{Dir: dir, MinFree: 1, Now: clock.Load}) // it ended before they were tried again
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+	}
+	if got, err := Verify(t.Context(), dir, nil); err != nil || len(got.Problems) > 0 || got.Missing != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	lines, last := numbers(t, dir, btc)
+	if text := strings.Join(lines, ", "); last != 603 || !strings.Contains(text, "gap 60") {
+		t.Error(last, text)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*/*/*"+journalExt)); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
 }
 
 // TestDiskFull: while the device is full records are lost and counted, and nothing else

@@ -90,7 +90,7 @@ func TestOtherImplementation(t *testing.T) {
 			}
 		}
 		all = append(all, recs...)
-		got, err := s.seal(writeJournal(t, root, testStream, testHour, part, first, recs), carry)
+		got, err := s.seal(writeJournal(t, root, testStream, testHour, part, first, recs), false, carry)
 		if err != nil {
 			t.Fatal(err)
 		}

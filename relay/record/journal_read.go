@@ -122,21 +122,21 @@ func symbolOf(instruments map[uint32]md.Instrument, id uint32) string {
 }
 
 // trim drops the event at the end that a kill has cut short, so that the gap after it
-// begins at its first number. It returns the number of records.
-func (l *loaded) trim() int {
+// begins at its first number.
+func (l *loaded) trim() {
 	ends := func(r *md.Record) bool {
 		return r.Flags&md.FlagLast != 0 || r.Kind == md.KindGap || r.Kind.Control() || r.Kind == md.KindBook && r.Flags&md.FlagSnapshot != 0
 	}
 	n := len(l.recs)
 	if n == 0 || ends(&l.recs[n-1]) {
-		return 0
+		return
 	}
 	i := n - 1
 	for i > 0 && l.recs[i].Flags&md.FlagFirst == 0 && !ends(&l.recs[i-1]) && l.recs[i-1].Instrument == l.recs[i].Instrument && l.epoch[i-1] == l.epoch[i] {
 		i--
 	}
 	l.recs, l.epoch, l.arrival = l.recs[:i], l.epoch[:i], l.arrival[:i]
-	return n - i
+	l.torn += int64(n-i) * md.RecordSize
 }
 
 // loadJournal reads a journal into l, whose memory is used again.

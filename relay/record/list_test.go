@@ -13,7 +13,7 @@ func TestListWhileSealing(t *testing.T) {
 	s := newSealer("desk", 4096)
 	recs := marketRecords(300).recs
 	for part, n := range []int{100, 200} {
-		if _, err := s.seal(writeJournal(t, root, testStream, testHour, part, int64(part)*100, recs[:n]), nil); err != nil {
+		if _, err := s.seal(writeJournal(t, root, testStream, testHour, part, int64(part)*100, recs[:n]), false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,7 +61,7 @@ func recordTrades(t *testing.T, root string) (sums []*tradeSums, vwap map[string
 					minutes[key] = [2]float64{m[0] + float64(rec.Price)/100*float64(rec.Size), m[1] + float64(rec.Size)}
 				}
 			}
-			if _, err := s.seal(writeJournal(t, root, st, hour, 0, 0, recs), nil); err != nil {
+			if _, err := s.seal(writeJournal(t, root, st, hour, 0, 0, recs), false, nil); err != nil {
 				t.Fatal(err)
 			}
 			if files, err := listFiles(st.dir(root)); h == 0 && err == nil {

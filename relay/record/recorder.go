@@ -128,6 +128,9 @@ func (r *Recorder) recover() error {
 			r.cfg.Log.Warn("the recording has hours that are still to come: a clock is or was wrong; records go into the hour of now", "stream", s.String(), "hour", time.Unix(0, got.newest).UTC())
 		}
 		r.back.carry[s] = got.topics
+		for _, path := range got.unsealed {
+			r.back.sealCut(s, path)
+		}
 		r.back.mergeOld(s, hourOf(r.cfg.Now()))
 	}
 	return nil
@@ -141,7 +144,7 @@ func (r *Recorder) tell(s stream, errs []error) {
 			r.cfg.Log.Warn("a file of the recording cannot be read; it is kept under another name, and what it held is missing", "path", a.path, "name", filepath.Base(a.as), "reason", a.err)
 			continue
 		}
-		r.cfg.Log.Warn("a file is not deleted, whose records are in another one", "stream", s.String(), "err", e)
+		r.cfg.Log.Warn("a file is not as it should be; nothing is missing or read twice", "stream", s.String(), "err", e)
 	}
 }
 

@@ -235,7 +235,7 @@ func TestRetention(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for h := range int64(5) {
 		path := writeJournal(t, dir, testStream, testHour+h*hourNs, 0, 0, testEvents(r, testStream, testHour+h*hourNs, map[uint32]uint64{}, 1000))
-		if _, err := s.seal(path, nil); err != nil {
+		if _, err := s.seal(path, false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,11 +2,10 @@ package record
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"tickrelay/ring/md"
 )
 
 // recovered is what recovery found of one stream.
@@ -21,7 +20,8 @@ type recovered struct {
 	records  int64                // taken out of journals
 	journals int
 	torn     int64
-	errs     []error // what could not be read, each an *aside, or not be deleted
+	unsealed []string // journals that cannot become files now: the device is full
+	errs     []error  // what could not be read, each an *aside, not be deleted, or not be sealed
 }
 
 // recover brings a stream's folder in order after whatever happened: unfinished files
@@ -166,10 +166,12 @@ func (s *sealer) recoverJournal(dir string, name fileName, out *recovered) error
 	if err := loadJournal(path, &s.in); err != nil {
 		return out.aside(path, err)
 	}
-	s.in.torn += int64(s.in.trim()) * md.RecordSize
+	s.in.trim()
 	got, err := s.sealLoaded(path, out.topics)
 	if err != nil {
-		return err
+		out.errs = append(out.errs, fmt.Errorf("record: %s is not sealed: %w", path, err))
+		out.unsealed = append(out.unsealed, path)
+		got = &sealed{records: int64(s.in.len()), torn: s.in.torn, topics: s.meta(out.topics).topics}
 	}
 	if got.left != nil {
 		out.errs = append(out.errs, got.left)

@@ -94,7 +94,7 @@ func TestScan(t *testing.T) {
 				first += int64(len(recs))
 				switch {
 				case part < 2:
-					got, err := s.seal(path, carry)
+					got, err := s.seal(path, false, carry)
 					if err != nil || got.records != int64(len(recs)) {
 						t.Fatal(got, err)
 					}
@@ -211,7 +211,7 @@ func TestRecover(t *testing.T) {
 	f("a torn end", func(t *testing.T, dir, first, second string) { appendTo(t, second, "some bytes of a block") })
 	f("sealed, journal still there", func(t *testing.T, dir, first, second string) {
 		copyFile(t, first, first+"x")
-		if _, err := newSealer("test", 1000).seal(first, nil); err != nil {
+		if _, err := newSealer("test", 1000).seal(first, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Rename(first+"x", first); err != nil {

@@ -40,9 +40,13 @@ type sealed struct {
 // last numbers of the stream's topics before it. Killed at any point it leaves the
 // journal, or the file, or both, as where the journal cannot be deleted: then the file
 // counts, see current.
-func (s *sealer) seal(path string, carry map[string]topicMark) (*sealed, error) {
+// cut: a kill may have cut its last event short.
+func (s *sealer) seal(path string, cut bool, carry map[string]topicMark) (*sealed, error) {
 	if err := loadJournal(path, &s.in); err != nil {
 		return nil, err
+	}
+	if cut {
+		s.in.trim()
 	}
 	return s.sealLoaded(path, carry)
 }
