@@ -69,7 +69,7 @@ func (h *hub) holdAhead(r *request) bool {
 
 // serveAhead serves what has waited long enough, or need not wait any more.
 func (h *hub) serveAhead(ctx context.Context, waiters func(func())) {
-	for i := 0; i < len(h.waiting) && h.turnLeft > 0; {
+	for i := 0; i < len(h.waiting) && !h.spent(); {
 		w := &h.waiting[i]
 		if h.now < w.until {
 			wait := h.now < w.look

@@ -161,12 +161,15 @@ func (h *hub) lateTrade(s *series, start, at int64, r *md.Record) {
 			s.touch(i)
 			return
 		case c.start < start:
+			if len(s.bars) == cap(s.bars) {
+				h.growBars(s)
+				h.lateTrade(s, start, at, r) // the bars have moved
+				return
+			}
 			var late candle
 			late.begin(start, at, r, s.suspect)
 			late.closed = true
-			before := cap(s.bars)
 			s.bars = slices.Insert(s.bars, i+1, late)
-			h.stats.candles.bytes.Add(int64(cap(s.bars)-before) * candleSize)
 			s.touch(i + 1)
 			return
 		}

@@ -212,6 +212,34 @@ func TestCandlesMemory(t *testing.T) {
 	}
 }
 
+// TestLateCandlesMemory: bars that late trades make are held to the same bound.
+func TestLateCandlesMemory(t *testing.T) {
+	const bound = 1 << 20
+	h, trades := candleHub(t, bound)
+	barTrade(h, trades, tradeAt(1000*second, 100, 1))
+	for i := int64(0); i < 60_000; i += 30 {
+		barTrade(h, trades, tradeAt((1000+i+30)*second, 100, 1))
+		for late := int64(29); late > 0; late-- {
+			barTrade(h, trades, tradeAt((1000+i+late)*second, 100, 1))
+		}
+	}
+	var held int64
+	for _, s := range trades.candles {
+		held += int64(cap(s.bars)) * candleSize
+		for i := s.first + 1; i < len(s.bars); i++ {
+			if s.bars[i].start != s.bars[i-1].start+s.every {
+				t.Fatalf("bar %d after %d", s.bars[i].start, s.bars[i-1].start)
+			}
+		}
+	}
+	if got := h.stats.candles.bytes.Load(); got != held || held > bound || h.stats.candles.dropped.Load() == 0 {
+		t.Errorf("%d bytes held, %d counted, want at most %d; %d bars dropped", held, got, bound, h.stats.candles.dropped.Load())
+	}
+	if s := trades.candles[0]; n(s) < 1000 || s.bars[len(s.bars)-1].start != 61_000*second {
+		t.Errorf("%d bars left", n(s))
+	}
+}
+
 func n(s *series) int { return len(s.bars) - s.first }
 
 // TestCandleTradesDoNotAllocate: a trade in a running bar costs no memory.

@@ -33,7 +33,7 @@ func (h *hub) catchUpSlow(st *stream, f format, from uint64) *frame {
 	recs = merge(recs)
 	t.stamp(recs, md.FlagConflated)
 	made := h.encode(st, f, from, recs)
-	h.turnLeft -= len(made.data)
+	h.stateLeft -= len(made.data)
 	h.replays[key] = made
 	return made
 }

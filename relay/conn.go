@@ -75,6 +75,7 @@ type sub struct {
 	asked  bool // the hub was asked for the state
 	again  bool // … in an epoch that is over: its answer is of no use
 	listed bool // is in debt.subs
+	fresh  bool // no state was sent yet, so that none can be lost
 	whole  bool // stale, and of more than changes: only a snapshot or a gap will do
 	rebase bool // there was no state to send, so the next message connects to from
 	policy policy
@@ -97,6 +98,11 @@ func (c *conn) push(f *frame, sb *sub) {
 	}
 	c.queue = append(c.queue, queued{f, sb})
 	c.bytes += len(f.data)
+	c.soil()
+}
+
+// soil has the shard look at the connection at the end of its turn.
+func (c *conn) soil() {
 	if !c.dirty && !c.blocked {
 		c.dirty = true
 		c.shard.dirty = append(c.shard.dirty, c)
@@ -187,8 +193,8 @@ func (sb *sub) lose(f *frame) {
 		if !sb.tellsLoss() {
 			stats.conflated.Add(1)
 		}
-		if !sb.stale {
-			sb.stale, sb.from = true, f.prev
+		if !sb.stale || f.prev < sb.from {
+			sb.stale, sb.fresh, sb.from = true, false, f.prev
 		}
 		sb.whole = sb.whole || !f.delta
 	} else {
@@ -212,10 +218,11 @@ func (c *conn) event(sb *sub, f *frame) {
 		} else {
 			f = withPrev(f, c.format, sb.from)
 		}
+		sb.fresh = false
 	}
 	if sb.stale && !f.keep {
 		sb.whole = sb.whole || !f.delta
-		if !sb.tellsLoss() {
+		if !sb.tellsLoss() && !sb.fresh {
 			c.shard.stats.conflated.Add(1)
 		}
 		return

@@ -9,13 +9,17 @@ type debt struct {
 	wanted  int    // that the hub was asked for and has not answered
 }
 
-// firstBatch is how many subscriptions a connection is first made good at once.
-const firstBatch = 64
+// firstBatch is how many subscriptions a connection is first made good at once, mostBatch
+// how many at most: the hub answers connections by turns, and this is one's turn.
+const (
+	firstBatch = 32
+	mostBatch  = 256
+)
 
 // owes is the connection's debt, made on first use.
 func (c *conn) owes() *debt {
 	if c.debt == nil {
-		c.debt = &debt{batch: 2 * firstBatch} // it is halved for what made it
+		c.debt = &debt{batch: firstBatch}
 	}
 	return c.debt
 }
@@ -26,6 +30,17 @@ func (d *debt) list(sb *sub) {
 		sb.listed = true
 		d.subs = append(d.subs, sb)
 	}
+}
+
+// owe begins a subscription whose snapshot the hub had no time for: it is asked for as if
+// a slow reader had missed it.
+func (c *conn) owe(sb *sub, from uint64) {
+	if !sb.stale {
+		sb.stale, sb.fresh, sb.from = true, true, from
+	}
+	sb.whole = true
+	c.owes().list(sb)
+	c.soil() // it is asked for when the queue is empty, which it may be already
 }
 
 // makeGood tells a connection whose queue is empty again what was left out: the gaps at
@@ -41,7 +56,7 @@ func (c *conn) makeGood() {
 	case d.spilled:
 		d.batch = max(1, d.batch/2)
 	case d.paying && len(d.subs) == 0:
-		d.batch = min(2*d.batch, 1<<16)
+		d.batch = min(2*d.batch, mostBatch)
 	}
 	d.spilled, d.paying = false, len(d.subs) > 0
 	if !d.paying {
@@ -88,10 +103,18 @@ func (c *conn) refresh(sb *sub, f *frame) {
 	if !sb.stale || c.state != connOpen {
 		return
 	}
-	if f != nil && c.full() || sb.again {
-		// Slow again meanwhile, or of an old epoch: ask once more when the queue is empty.
-		sb.again = false
-		c.owes().list(sb)
+	if f != nil && c.full() && !c.blocked {
+		if c.shard.flush(c); c.state != connOpen {
+			return
+		}
+	}
+	// Asked for before a new epoch, it was answered in it; but a change is one of the old.
+	old := sb.again && f != nil && f.delta
+	slow := f != nil && c.full()
+	sb.again = false
+	if old || slow {
+		c.debt.spilled = c.debt.spilled || slow
+		c.debt.list(sb) // it is asked for once more when the queue is empty
 		return
 	}
 	sb.stale, sb.whole = false, false
@@ -102,5 +125,6 @@ func (c *conn) refresh(sb *sub, f *frame) {
 	if sb.tellsLoss() {
 		sb.tellLoss(f.seq)
 	}
+	sb.fresh = false
 	c.push(withPrev(f, c.format, sb.from), sb)
 }

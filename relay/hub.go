@@ -61,6 +61,7 @@ type hub struct {
 	deferred             []request            // taken from inbox, not served yet; part of spare
 	replays              map[replayKey]*frame // made in this turn
 	replayLeft, turnLeft int                  // bytes that may be encoded from histories: request, turn
+	stateLeft            int                  // bytes of snapshots that the turn may cost
 }
 
 // maxStaged is how many deliveries a shard may be behind before the hub waits.
@@ -137,12 +138,12 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 		h.spare = h.inbox.take(h.spare)
 		h.deferred = h.spare
 	}
-	h.turnLeft = turnReplay
+	h.turnLeft, h.stateLeft = turnReplay, turnState
 	if len(h.waiting) > 0 {
 		h.serveAhead(ctx, waiters)
 	}
 	n := 0
-	for n < len(h.deferred) && h.turnLeft > 0 {
+	for n < len(h.deferred) && !h.spent() {
 		h.request(&h.deferred[n], ctx, waiters)
 		n++
 	}
@@ -150,6 +151,9 @@ func (h *hub) requests(ctx context.Context, waiters func(func())) {
 	h.deferred = h.deferred[n:]
 	clear(h.replays)
 }
+
+// spent reports whether the turn has done as much for requests as it may.
+func (h *hub) spent() bool { return h.turnLeft <= 0 || h.stateLeft <= 0 }
 
 // nextDue is the time until the first conflated stream may send.
 func (h *hub) nextDue() time.Duration {

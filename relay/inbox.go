@@ -35,6 +35,7 @@ type delivery struct {
 	past   *pastRun    // of a replay
 	last   bool        // with deliverPast: the end
 	rebase bool        // with deliverSubscribe: the first message later connects to from
+	owed   bool        // with deliverSubscribe: what brings it from from to the position has to be asked for
 	ended  uint64      // with deliverEpoch
 	from   uint64      // with deliverEvent: when it was received, wall ns; 0: its delivery is not timed
 }

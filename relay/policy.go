@@ -45,7 +45,7 @@ func (k *client) setPolicy(t *topic, p policy) {
 }
 
 // tellsLoss reports that state is not conflated in silence either.
-func (sb *sub) tellsLoss() bool { return sb.info.state && sb.policy == policyDrop }
+func (sb *sub) tellsLoss() bool { return sb.info.state && sb.policy == policyDrop && !sb.fresh }
 
 // tellLoss queues the gap of the numbers after from, up to to, before the state that
 // makes them good. No sweep takes it: there is one per time that the queue was empty.

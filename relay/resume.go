@@ -111,47 +111,47 @@ func (t *topic) startsAt(p resumePoint) uint64 {
 	return p.seq
 }
 
-// resumedTo is the number that a reader has after what catchUp returned.
-func resumedTo(p resumePoint, f *frame) uint64 {
-	if f != nil {
-		return max(p.seq, f.seq)
-	}
-	return p.seq
-}
-
 // catchUp brings a reader that stopped at p to the stream's position: the gap, if one
-// has to be made, goes out at once, and the frame to begin with is returned, nil if
-// there is none.
-func (h *hub) catchUp(c *conn, st *stream, p resumePoint) *frame {
+// has to be made, goes out at once, and d takes the frame to begin with, if there is one,
+// and the number that it leads to. now is the stream's state; of a plain stream it is made
+// here, if the history will not do.
+func (h *hub) catchUp(c *conn, d *delivery, st *stream, p resumePoint, now opening) {
 	t := st.t
 	form := c.format.plain()
 	plain := st.opt == options{}
-	var now *frame
 	held := p.epoch == t.epoch && p.seq <= t.seq && t.history.covers(p.seq)
 	if plain && held && (t.seq-p.seq)*replaySize[form] > uint64(max(0, h.replayLeft)) {
 		held = false // as much as one request may cost
 	}
-	if !plain || !held {
-		now = h.current(st, form)
+	if plain && !held {
+		now = h.opening(st, form)
 	}
+	d.from = p.seq
 	switch {
 	case p.epoch != t.epoch || p.seq > t.seq:
 		h.stats.resumed[resumeUnknown].Add(1)
 		h.tellGap(c, st, min(1, t.seq), t.seq, md.UnknownMissing)
-		return now
+		d.from = t.seq
 	case held && plain:
-		return h.replay(st, form, p.seq)
+		now.frame = h.replay(st, form, p.seq)
 	case held:
-		return h.replayState(c, st, p.seq, now)
+		now = h.replayState(c, st, p.seq, now)
 	case p.seq < t.seq:
 		h.stats.resumed[resumeGap].Add(1)
 		h.tellGap(c, st, p.seq+1, t.seq, missing(p.seq+1, t.seq))
-		return now
-	case now != nil && t.gap.Kind == 0:
-		now = withPrev(now, form, p.seq)
+		d.from = t.seq
+	default:
+		if now.frame != nil && t.gap.Kind == 0 {
+			now.frame = withPrev(now.frame, form, p.seq)
+		}
+		h.stats.resumed[resumeNothing].Add(1)
 	}
-	h.stats.resumed[resumeNothing].Add(1)
-	return now
+	if now.frame != nil {
+		d.from = max(d.from, now.frame.seq)
+	}
+	d.frame, d.owed = now.frame, now.owed
+	// Of a book that is broken or being built there is nothing to send yet.
+	d.rebase = st.state && !d.owed && d.from < st.last
 }
 
 // replay is what the history holds after s as one frame of several messages.
@@ -202,9 +202,8 @@ func (h *hub) appendMessage(out *frame, st *stream, f format, prev uint64, ev []
 }
 
 // replayState serves a reader of a window or of conflated messages, of which there is
-// no history: the gaps it missed, then the newest state as for a slow client. now is
-// that state or nil.
-func (h *hub) replayState(c *conn, st *stream, s uint64, now *frame) *frame {
+// no history: the gaps it missed, then the newest state as for a slow client, which is now.
+func (h *hub) replayState(c *conn, st *stream, s uint64, now opening) opening {
 	out := &frame{prev: s, seq: s}
 	stale := s < st.last
 	st.t.history.since(s, func(_ uint64, ev []md.Record) {
@@ -215,22 +214,27 @@ func (h *hub) replayState(c *conn, st *stream, s uint64, now *frame) *frame {
 	})
 	if !stale {
 		h.stats.resumed[resumeNothing].Add(1)
-		return nil
+		return opening{}
 	}
 	h.stats.resumed[resumeState].Add(1)
-	switch {
-	case now == nil || st.t.gap.Kind != 0: // the state follows when there is one
-		if out.data == nil {
-			return nil
-		}
-		return out
-	case out.data == nil:
-		return withPrev(now, c.format, s)
+	state := now.frame
+	if out.data != nil {
+		now.frame = out
 	}
-	now = withPrev(now, c.format, out.seq)
-	out.data = append(out.data, now.data...)
-	out.seq = now.seq
-	return out
+	switch {
+	case state == nil: // it follows when there is one
+	case st.t.gap.Kind != 0:
+		if out.data == nil {
+			now.frame = nil
+		}
+	case out.data == nil:
+		now.frame = withPrev(state, c.format, s)
+	default:
+		state = withPrev(state, c.format, out.seq)
+		out.data = append(out.data, state.data...)
+		out.seq = state.seq
+	}
+	return now
 }
 
 // tellGap sends one connection a gap of the numbers first … last.

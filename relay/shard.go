@@ -218,6 +218,9 @@ func (s *shard) deliver(d *delivery) {
 		if d.frame != nil {
 			c.event(sb, d.frame)
 		}
+		if d.owed && c.state == connOpen {
+			c.owe(sb, d.from)
+		}
 		if d.rebase && !sb.stale {
 			sb.rebase, sb.from = true, d.from
 		}

@@ -290,13 +290,14 @@ func (h *hub) current(st *stream, f format) *frame {
 	if len(ev) == 0 {
 		return nil
 	}
+	made := h.encode(st, f.plain(), prev, ev)
+	h.stateLeft -= len(made.data)
 	if f.deflates() {
-		st.cache[f] = h.packer.pack(h.encode(st, f.plain(), prev, ev), &h.stats.deflate)
-	} else {
-		st.cache[f] = h.encode(st, f, prev, ev)
+		h.stateLeft -= deflateCost * len(made.data)
+		made = h.packer.pack(made, &h.stats.deflate)
 	}
-	h.turnLeft -= len(st.cache[f].data)
-	return st.cache[f]
+	st.cache[f] = made
+	return made
 }
 
 // encode makes the frame of one message in one format.

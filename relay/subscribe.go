@@ -219,9 +219,14 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 	}
 	out := append([]byte(`{"op":"`+verb+`"`), appendID(nil, r.id)...)
 	out = append(out, `,"topics":{`...)
+	now := make([]opening, len(joined))
 	for i, st := range joined {
 		// Before its position is told: this may bring the stream up to date.
-		h.current(st, c.format)
+		if _, ok := missed[st]; !ok {
+			now[i] = h.opening(st, c.format)
+		} else if st.opt != (options{}) {
+			now[i] = h.opening(st, c.format.plain())
+		}
 		if i > 0 {
 			out = append(out, ',')
 		}
@@ -238,7 +243,7 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 	}
 	h.answer(c, append(out, '}'))
 	h.preamble(c, joined)
-	for _, st := range joined {
+	for i, st := range joined {
 		if old := k.streams.get(st.t); old != nil {
 			h.leave(c, old)
 		}
@@ -248,13 +253,9 @@ func (h *hub) join(r *request, k *client, joined []*stream, missed map[*stream]r
 		delete(k.points, st.topic)
 		d := delivery{op: deliverSubscribe, stream: st.id, info: &st.streamInfo, policy: r.opt.policy}
 		if p, ok := missed[st]; ok {
-			d.frame = h.catchUp(c, st, p)
-			// Of a book that is broken or being built there is nothing to send yet.
-			if from := resumedTo(p, d.frame); from < st.last && p.epoch == st.t.epoch {
-				d.rebase, d.from = st.state, from
-			}
+			h.catchUp(c, &d, st, p, now[i])
 		} else {
-			d.frame = h.current(st, c.format)
+			d.frame, d.owed, d.from = now[i].frame, now[i].owed, st.t.seq
 		}
 		h.send(c, d)
 	}
