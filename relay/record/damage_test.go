@@ -116,6 +116,11 @@ func TestStartDamaged(t *testing.T) {
 		if err := Scan(t.Context(), dir, Query{}, func(Event) error { return nil }); err == nil || !strings.Contains(err.Error(), path) {
 			t.Error("scanned as if it were whole: ", err)
 		}
+		for _, other := range []string{"okx.>", "*.book.*", "binance.bbo.SYMA-USDT"} { // a file that does not concern them
+			if err := Scan(t.Context(), dir, Query{Topics: []string{other}}, func(Event) error { return nil }); err != nil {
+				t.Error(other, err)
+			}
+		}
 		told, n := []error(nil), int64(0)
 		err = Scan(t.Context(), dir, Query{Damaged: func(err error) { told = append(told, err) }}, func(e Event) error { n += int64(len(e.Records)); return nil })
 		if err != nil || len(told) != 1 || n != got.Rows {

@@ -97,6 +97,20 @@ func (s stream) dir(root string) string {
 	return filepath.Join(root, s.venue.String(), s.channel.String())
 }
 
+// has reports whether a pattern can select a topic of the stream.
+func (s stream) has(p md.Pattern) bool {
+	want := [...]string{s.venue.String(), s.channel.String()}
+	for i, token := range strings.Split(p.String(), ".") {
+		switch {
+		case token == ">" || i == len(want):
+			return true
+		case token != "*" && token != want[i]:
+			return false
+		}
+	}
+	return true
+}
+
 // listStreams are the streams that have a folder, in order.
 func listStreams(root string) ([]stream, error) {
 	venues, err := os.ReadDir(root)

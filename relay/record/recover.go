@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // recovered is what recovery found of one stream.
@@ -29,14 +30,16 @@ type recovered struct {
 // become files. now is the clock: hours ahead of it are brought in order too, but they are
 // not where the recording goes on.
 func (s *sealer) recover(dir string, now int64) (*recovered, error) {
-	if err := removeTemporary(dir); err != nil {
+	out := &recovered{topics: map[string]topicMark{}}
+	left, err := s.removeTemporary(dir)
+	if err != nil {
 		return nil, err
 	}
+	out.errs = left
 	all, err := listFiles(dir)
 	if err != nil {
 		return nil, err
 	}
-	out := &recovered{topics: map[string]topicMark{}}
 	hours := byHour(all)
 	until := now + clockSlack
 	for i, good := len(hours)-1, 0; i >= 0; i-- {
@@ -123,17 +126,19 @@ func (r *recovered) aside(path string, why error) error {
 	return err
 }
 
-func removeTemporary(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*"+temporaryExt))
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if err := os.Remove(n); err != nil {
-			return err
+// removeTemporary deletes unfinished files; left are those that stay.
+func (s *sealer) removeTemporary(dir string) (left []error, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if name, unfinished := strings.CutSuffix(e.Name(), temporaryExt); unfinished {
+			if _, ours := parseFileName(name); ours {
+				if err := s.remove(filepath.Join(dir, e.Name())); err != nil {
+					left = append(left, fmt.Errorf("record: an unfinished file cannot be deleted: %w", err))
+				}
+			}
 		}
 	}
-	return nil
+	return left, err
 }
 
 // recoverHour does the finished files of an hour.

@@ -149,6 +149,9 @@ type cursor struct {
 
 // newCursor is nil if no topic of the stream can be selected.
 func newCursor(root string, s stream, q Query, pats []md.Pattern) (*cursor, error) {
+	if !slices.ContainsFunc(pats, s.has) {
+		return nil, nil
+	}
 	c := &cursor{dir: s.dir(root), s: s, q: q}
 	c.want = func(symbol string) bool {
 		t := md.Topic{Venue: s.venue, Channel: s.channel, Symbol: symbol}

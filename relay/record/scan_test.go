@@ -133,6 +133,23 @@ func TestScan(t *testing.T) {
 		}
 	}
 
+	for _, pattern := range []string{"okx.>", "okx.trades.*", "*.trades.>", "*.*.*", ">"} {
+		okx := 0
+		err := Scan(context.Background(), root, Query{Topics: []string{pattern}}, func(e Event) error {
+			if e.Topic.Venue == md.VenueOKX {
+				okx += len(e.Records)
+			}
+			return nil
+		})
+		all := 0
+		for id := range uint32(3) {
+			all += len(want["okx.trades."+testSymbol(id)])
+		}
+		if err != nil || okx != all {
+			t.Errorf("%s: %d records of okx, want %d: %v", pattern, okx, all, err)
+		}
+	}
+
 	// A window of one topic is that part of the whole.
 	from, to := testHour+30e9, testHour+hourNs+61e9
 	n := 0
