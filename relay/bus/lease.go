@@ -124,14 +124,18 @@ func (l *lease) run(ctx context.Context) {
 // gone is opened, or made, at the next step. So is one that did not answer in time,
 // because the library asks a bucket that is gone for half a second before it says so.
 func (l *lease) step(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(l.every, 500*time.Millisecond))
-	defer cancel()
 	known := l.kv != nil
 	err := l.advance(ctx)
 	if bucketGone(err) || known && errors.Is(err, context.DeadlineExceeded) {
 		l.kv = nil
 	}
 	return err
+}
+
+// within bounds one request. A step makes up to three of them: a bound for all would
+// never let a server that is slow but well give the lease.
+func (l *lease) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, max(l.every, 500*time.Millisecond))
 }
 
 func (l *lease) advance(ctx context.Context) error {
@@ -155,9 +159,13 @@ func (l *lease) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kv, err := js.KeyValue(ctx, l.bucket)
+	asked, cancel := l.within(ctx)
+	defer cancel()
+	kv, err := js.KeyValue(asked, l.bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: l.bucket, Description: "who publishes which venue",
+		made, cancel := context.WithTimeout(ctx, max(l.span, 5*time.Second)) // on several servers' disks
+		defer cancel()
+		kv, err = js.CreateKeyValue(made, jetstream.KeyValueConfig{Bucket: l.bucket, Description: "who publishes which venue",
 			History: 1, Replicas: l.nodes})
 	}
 	if err != nil {
@@ -168,6 +176,8 @@ func (l *lease) open(ctx context.Context) error {
 }
 
 func (l *lease) renew(ctx context.Context) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
 	sent := time.Now()
 	rev, err := l.kv.Update(ctx, l.key, encode(leaseEntry{Epoch: l.mine.epoch, Holder: l.me}), l.rev)
 	if err != nil {
@@ -179,7 +189,9 @@ func (l *lease) renew(ctx context.Context) error {
 
 // look reads the key and takes it if it is free.
 func (l *lease) look(ctx context.Context) error {
-	e, err := l.kv.Get(ctx, l.key)
+	asked, cancel := l.within(ctx)
+	defer cancel()
+	e, err := l.kv.Get(asked, l.key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		if now := time.Now(); l.top != 0 && l.mine == nil { // who led may not know it yet
@@ -218,6 +230,8 @@ func (l *lease) look(ctx context.Context) error {
 // take makes us the leader if the key has not changed since rev. The epoch is
 // above every one seen, even if that host's clock was ahead of ours.
 func (l *lease) take(ctx context.Context, rev uint64, last int64) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
 	sent := time.Now()
 	last = max(last, l.top)
 	epoch := max(sent.UnixNano(), last+1)

@@ -2,10 +2,12 @@ package bus
 
 import (
 	"context"
+	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickrelay/ring/md"
@@ -216,4 +218,53 @@ func TestLostKeyWaits(t *testing.T) {
 		}
 		return ok
 	})
+}
+
+// slowly is a connection whose every write waits first.
+type slowly struct {
+	net.Conn
+	by time.Duration
+}
+
+func (s slowly) Write(p []byte) (int, error) {
+	time.Sleep(s.by)
+	return s.Conn.Write(p)
+}
+
+// Dial implements nats.CustomDialer.
+func (s slowly) Dial(network, address string) (net.Conn, error) {
+	c, err := net.Dial(network, address)
+	return slowly{c, s.by}, err
+}
+
+// TestLeaseOfSlowServer: a lease of a second is had and held where each answer takes a
+// third of one, and got back after an answer that was lost.
+func TestLeaseOfSlowServer(t *testing.T) {
+	srv := natsOne(t, nil)
+	cfg := testConfig(srv.URL()).WithDefaults()
+	cfg.Lease = time.Second
+	nc, err := nats.Connect(srv.URL(), nats.SetCustomDialer(slowly{by: 300 * time.Millisecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ctx := t.Context()
+	l := newLease(&cfg, md.VenueOKX, nc, func() {})
+	leads := func() bool {
+		if err := l.step(ctx); err != nil {
+			t.Log(err)
+		}
+		_, ok := l.epoch(time.Now())
+		return ok
+	}
+	eventually(t, "leading", leads)
+	epoch := l.mine.epoch
+	if _, err := l.kv.Put(ctx, l.key, encode(leaseEntry{Epoch: epoch, Holder: l.me})); err != nil { // as a renewal whose answer was lost
+		t.Fatal(err)
+	}
+	l.held.Store(nil)
+	eventually(t, "leading again", leads)
+	if l.mine.epoch != epoch {
+		t.Errorf("epoch %d after %d, and nobody else led", l.mine.epoch, epoch)
+	}
 }
