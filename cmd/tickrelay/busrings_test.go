@@ -28,12 +28,24 @@ type taker struct {
 	epoch  uint64
 	trades map[string]map[uint64]md.Record // by symbol and number
 	wrong  error
+
+	calls chan func() // run by the goroutine that reads
+}
+
+// subscribe adds a topic.
+func (k *taker) subscribe(t *testing.T, topic string) {
+	t.Helper()
+	done := make(chan error)
+	k.calls <- func() { done <- k.p.Subscribe(t.Context(), topic) }
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
 }
 
 // take attaches as any strategy does and reads until the test's end.
 func take(t *testing.T, socket string, topics ...string) *taker {
 	t.Helper()
-	k := &taker{trades: map[string]map[uint64]md.Record{}}
+	k := &taker{trades: map[string]map[uint64]md.Record{}, calls: make(chan func())}
 	waitFor(t, "attach to "+socket, func() bool {
 		p, err := ring.Attach(t.Context(), socket, ring.AttachRequest{Strategy: "alpha", Topics: topics, Capacity: 1 << 16})
 		k.p = p
@@ -46,6 +58,11 @@ func take(t *testing.T, socket string, topics ...string) *taker {
 		defer k.p.Close()
 		recs := make([]md.Record, 512)
 		for ctx.Err() == nil {
+			select {
+			case f := <-k.calls:
+				f()
+			default:
+			}
 			n, err := k.p.Poll(recs)
 			k.mu.Lock()
 			for i := range recs[:n] {
@@ -179,9 +196,7 @@ record: {dir: %s/rec}
 	if here.common(t, origin, "ETH-USDT") != 0 {
 		t.Error("trades that were not asked for")
 	}
-	if err := here.p.Subscribe(t.Context(), "binance.trades.ETH-USDT"); err != nil {
-		t.Fatal(err)
-	}
+	here.subscribe(t, "binance.trades.ETH-USDT")
 	waitFor(t, "trades of the second topic", func() bool { return origin.common(t, here, "ETH-USDT") >= 20 })
 	refused := func(topic, near string) {
 		t.Helper()
