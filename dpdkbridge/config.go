@@ -80,7 +80,13 @@ type Config struct {
 	// orphanAfter is how long a closed connection's peer may acknowledge nothing
 	// of what is left; default defaultOrphan. Tests shorten it.
 	orphanAfter time.Duration
+	// patience is how long one name server may take while there is another;
+	// default serverPatience. Tests shorten it.
+	patience time.Duration
 }
+
+// serverPatience leaves a caller of ordinary haste time for a second server.
+const serverPatience = 3 * time.Second
 
 // defaultOrphan is long enough for eight retransmissions on an ordinary path.
 const defaultOrphan = 30 * time.Second
@@ -136,6 +142,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.orphanAfter == 0 {
 		c.orphanAfter = defaultOrphan
+	}
+	if c.patience == 0 {
+		c.patience = serverPatience
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

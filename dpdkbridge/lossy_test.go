@@ -225,7 +225,7 @@ func badPath() ([]wire.Impairment, []string) {
 // (5m for the long run); the default is short.
 func TestLossyPath(t *testing.T) {
 	needRoot(t)
-	total := 10 * time.Second
+	total := 5 * time.Second
 	if v := os.Getenv("TICKRELAY_DPDK_LOSSY"); v != "" {
 		var err error
 		if total, err = time.ParseDuration(v); err != nil {

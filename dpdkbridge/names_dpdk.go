@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// serverPatience is how long one name server may take while there is another.
-const serverPatience = 3 * time.Second
-
 // LookupNetIP asks the configured name servers over TCP, which they have to
 // answer (RFC 7766); names of the host's own file need no server.
 func (b *bridge) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -52,7 +49,7 @@ func (b *bridge) askServers(ctx context.Context, host string) ([]netip.Addr, err
 		server := netip.AddrPortFrom(b.cfg.DNS[at], 53)
 		one, cancel := ctx, context.CancelFunc(func() {})
 		if i < n-1 {
-			one, cancel = context.WithTimeout(ctx, share(ctx, n-i))
+			one, cancel = context.WithTimeout(ctx, share(ctx, b.cfg.patience, n-i))
 		}
 		addrs, err := b.ask(one, host, func(ctx context.Context) (net.Conn, error) { return b.dialAddr(ctx, server) })
 		cancel()
@@ -69,12 +66,13 @@ func (b *bridge) askServers(ctx context.Context, host string) ([]netip.Addr, err
 	return nil, errors.Join(errs...)
 }
 
-// share is the part of ctx's time that the first of so many servers gets.
-func share(ctx context.Context, servers int) time.Duration {
+// share is the part of ctx's time that the first of so many servers gets, most at
+// most.
+func share(ctx context.Context, most time.Duration, servers int) time.Duration {
 	if at, ok := ctx.Deadline(); ok {
-		return min(serverPatience, time.Until(at)/time.Duration(servers))
+		return min(most, time.Until(at)/time.Duration(servers))
 	}
-	return serverPatience
+	return most
 }
 
 // ask looks host up over connections that dial makes.

@@ -158,7 +158,7 @@ func answer(c net.Conn) {
 
 // lookRole asks two servers, the first of which is nowhere.
 func lookRole([]byte) (any, error) {
-	b, err := Open(Config{Device: "af_packet:vfx", Addresses: here("10.4.0.3/24"),
+	b, err := Open(Config{Device: "af_packet:vfx", Addresses: here("10.4.0.3/24"), patience: 500 * time.Millisecond,
 		DNS: []netip.Addr{netip.MustParseAddr("10.4.0.77"), netip.MustParseAddr("10.4.0.1")}})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,11 +45,26 @@ func pair(t testing.TB, change func(a, b *Config)) (a, b Bridge) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	wait(t, "the memif to connect", func() bool { return a.Info().LinkUp && b.Info().LinkUp })
-	for _, end := range []Bridge{a, b} { // the server sends into buffers that the client's first look at a queue lays out
-		for _, s := range end.(*bridge).stacks {
-			s.settle(&poller{})
+	stacks := append(slices.Clone(a.(*bridge).stacks), b.(*bridge).stacks...)
+	nobody := &poller{}
+	t.Cleanup(func() { // together, or each would wait in vain for the other's last acknowledgement
+		for _, s := range stacks {
+			s.stop()
 		}
+		for left, until := 1, time.Now().Add(lingerFor); left > 0 && time.Now().Before(until); {
+			left = 0
+			for _, s := range stacks {
+				left += s.settle(nobody)
+			}
+		}
+		if b.Close(); a.Info().LinkUp { // DPDK's own thread takes the other end down: no good time to close it
+			wait(t, "the memif to end", func() bool { return !a.Info().LinkUp })
+		}
+		time.Sleep(20 * time.Millisecond)
+	})
+	wait(t, "the memif to connect", func() bool { return a.Info().LinkUp && b.Info().LinkUp })
+	for _, s := range stacks { // the server sends into buffers that the client's first look at a queue lays out
+		s.settle(nobody)
 	}
 	return a, b
 }

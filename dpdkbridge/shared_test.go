@@ -104,6 +104,36 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
+// TestListenerClosedWithTwoQueues: connections that were accepted outlive their
+// listener on a stack that is not the first.
+func TestListenerClosedWithTwoQueues(t *testing.T) {
+	a, b := pair(t, func(a, b *Config) { a.Queues, b.Queues = 2, 2 })
+	echoServer(t, a.Transport(0), "10.9.0.1:7001") // has both first stacks polled
+	echoServer(t, b.Transport(0), "10.9.0.2:7001")
+	l, err := a.Listen("tcp", "10.9.0.1:7000") // a's second stack
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client, err := b.DialContext(ctx, "tcp", "10.9.0.1:7000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err = errors.Join(err, l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+		_ = way[1].SetReadDeadline(time.Now().Add(20 * time.Second))
+		_, err := way[0].Write([]byte("still here"))
+		got := make([]byte, 10)
+		if _, readErr := io.ReadFull(way[1], got); err != nil || readErr != nil || string(got) != "still here" {
+			t.Fatalf("%q, %v, %v", got, err, readErr)
+		}
+	}
+}
+
 // TestCloseWithTwoQueues: what was sent before Close arrives, though it is
 // acknowledged on the queue of another stack.
 func TestCloseWithTwoQueues(t *testing.T) {

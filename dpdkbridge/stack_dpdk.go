@@ -260,6 +260,9 @@ func (s *stack) stop() {
 func (s *stack) settle(by *poller) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.open {
+		return 0
+	}
 	s.turn(by, 1)
 	var st C.struct_tr_stack_stats
 	C.trc_stats(s.ops, &st)

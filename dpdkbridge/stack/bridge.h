@@ -59,7 +59,7 @@ void tr_port_tx(struct tr_port *p, int q, void *mbuf);
 void tr_port_flush(struct tr_port *p, int q);
 void tr_port_release(void *mbuf);
 int tr_port_forward(struct tr_port *p, int q, const struct tr_frame *f);
-void tr_port_claim(struct tr_port *p, int lo, int hi, int q); /* local ports; q < 0: nobody's */
+void tr_port_claim(struct tr_port *p, int lo, int hi, int q); /* local ports */
 int tr_port_pool_low(struct tr_port *p);
 
 /* ---- stack --------------------------------------------------------------- */

@@ -421,9 +421,7 @@ void tr_unlisten(struct tr_listener *l) {
   for (int i = 0; i < 64; i++)
     if (tr_self.listeners[i] == l)
       tr_self.listeners[i] = NULL;
-  int own = l->local.port >= tr_self.cfg.port_lo && l->local.port <= tr_self.cfg.port_hi;
-  if (!own)
-    tr_port_claim(tr_self.cfg.port, l->local.port, l->local.port, -1);
+  /* The port stays this stack's: connections that were accepted go on. */
   tcp_arg(l->pcb, NULL);
   tcp_close(l->pcb);
   free(l);

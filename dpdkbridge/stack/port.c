@@ -441,7 +441,7 @@ void tr_port_tx(struct tr_port *p, int q, void *mbuf) {
 
 void tr_port_claim(struct tr_port *p, int lo, int hi, int q) {
   for (int i = lo; i <= hi; i++)
-    p->owner[i] = q < 0 ? NOBODY : (uint8_t)q;
+    p->owner[i] = (uint8_t)q;
 }
 
 /* The queue that owns the frame's local TCP port; -1: every stack wants it. */
