@@ -57,10 +57,6 @@ func pair(t testing.TB, change func(a, b *Config)) (a, b Bridge) {
 				left += s.settle(nobody)
 			}
 		}
-		if b.Close(); a.Info().LinkUp { // DPDK's own thread takes the other end down: no good time to close it
-			wait(t, "the memif to end", func() bool { return !a.Info().LinkUp })
-		}
-		time.Sleep(20 * time.Millisecond)
 	})
 	wait(t, "the memif to connect", func() bool { return a.Info().LinkUp && b.Info().LinkUp })
 	for _, s := range stacks { // the server sends into buffers that the client's first look at a queue lays out
