@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,7 +97,8 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}()
-	defer func() { close(stop); <-done }()
+	halt := sync.OnceFunc(func() { close(stop); <-done })
+	defer halt()
 
 	b.size(1440, 900)
 	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}})
@@ -124,9 +126,30 @@ func TestPage(t *testing.T) {
 	shoot(t, b, "narrow")
 	b.size(390, 844)
 	shoot(t, b, "phone")
+	halt()
+	checkOldQuotes(t, b, w.s)
 	if len(b.errors) > 0 {
 		t.Errorf("the browser reports:\n%s", strings.Join(b.errors, "\n"))
 	}
+}
+
+// checkOldQuotes has the quotes of one instrument broken in a market that stands still:
+// its prices go from the list of instruments, the others stay.
+func checkOldQuotes(t *testing.T, b *browser, s *source) {
+	t.Helper()
+	quotes := func(symbol string) string {
+		return b.eval(`(() => { const row = [...document.querySelectorAll("#topics li")].find(r => r.querySelector(".symbol").textContent === "` + symbol + `");
+			return row.querySelector(".bid").textContent + row.querySelector(".ask").textContent; })()`)
+	}
+	eventually(t, "quotes", func() bool { return quotes("SOL-USDT") != "" && quotes("XRP-USDT") != "" })
+	s.pub.Gap(s.topics["binance.bbo.SOL-USDT"], md.GapSequence, 2, time.Now().UnixNano())
+	s.turn()
+	eventually(t, "the old quotes are gone", func() bool { return quotes("SOL-USDT") == "" })
+	if quotes("XRP-USDT") == "" {
+		t.Error("quotes that are not broken are gone too")
+	}
+	s.quote("binance.bbo.SOL-USDT", 14111, 14113)
+	eventually(t, "the new quotes", func() bool { return strings.Contains(quotes("SOL-USDT"), "141.13") })
 }
 
 // checkLadder holds the ladder to its promise: points aligned, sorted, not crossed.
