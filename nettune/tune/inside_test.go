@@ -67,7 +67,7 @@ func inNamespaces(t *testing.T, scenario string) {
 
 // again is this test binary, set to run a scenario.
 func again(scenario, arg string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInside$", "-test.v", "-test.timeout=120s")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInside$", "-test.v", "-test.timeout=240s")
 	cmd.Env = append(os.Environ(), envScenario+"="+scenario, envArg+"="+arg)
 	return cmd
 }
