@@ -83,6 +83,10 @@ func TestMatrixPython(t *testing.T) {
 // TestMatrixGobwas: a Go program with wsutil, as one would write it in ten lines.
 func TestMatrixGobwas(t *testing.T) {
 	g := market(t, Config{})
+	eventually(t, "the book, which has the epoch", func() bool {
+		status, _, _ := get(t, g, "/api/v1/book/binance/BTC-USDT")
+		return status == 200
+	})
 	last := map[string]uint64{}
 	epoch := ""
 	trades, snapshots := 0, 0
